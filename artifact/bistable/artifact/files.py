@@ -1,0 +1,65 @@
+"""The one door for files that must appear whole or not at all: write, fsync, rename, fsync the directory."""
+
+import errno
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from bistable.artifact.errors import MachineError
+
+NO_ANONYMOUS_FILES: Final = {errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT}
+"""What open(O_TMPFILE) says on a file system, or a kernel, that lacks it."""
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """Give a file that becomes `path` when the block ends well, and leaves no trace when it does not.
+
+    Where the file system allows it (O_TMPFILE) the file has no name until it is complete, so that not even a killed
+    process leaves a part behind; elsewhere it has a hidden name beside `path`.
+
+    Raises:
+        MachineError: the file cannot be made, written or put in place.
+    """
+    hidden = path.with_name(f".{path.name[:200]}.{secrets.token_hex(6)}.part")
+    try:
+        with _open_unnamed(path.parent, hidden) as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+            if not hidden.exists():
+                os.link(f"/proc/self/fd/{file.fileno()}", hidden, follow_symlinks=True)
+            _keep_mode(path, file)
+            hidden.replace(path)
+        _sync_directory(path.parent)
+    except OSError as e:
+        raise MachineError(f"cannot write {path}: {e.strerror or e}") from e
+    finally:
+        with suppress(OSError):
+            hidden.unlink(missing_ok=True)
+
+
+def _open_unnamed(directory: Path, fallback: Path) -> BinaryIO:
+    try:
+        return os.fdopen(os.open(directory, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o666), "w+b", buffering=0)
+    except OSError as e:
+        if e.errno not in NO_ANONYMOUS_FILES or not directory.is_dir():
+            raise
+        return fallback.open("x+b", buffering=0)
+
+
+def _keep_mode(old: Path, new: BinaryIO) -> None:
+    """A replaced file keeps its permissions."""
+    with suppress(FileNotFoundError):
+        os.fchmod(new.fileno(), old.stat().st_mode & 0o777)
+
+
+def _sync_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

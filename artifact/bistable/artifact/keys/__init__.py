@@ -1,0 +1,1 @@
+"""Keys, signers and certificates. FORMAT.md §4."""

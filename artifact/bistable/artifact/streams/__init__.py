@@ -1,0 +1,1 @@
+"""Compression and decompression of artifact members as streams. FORMAT.md §7."""
