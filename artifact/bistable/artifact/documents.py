@@ -1,7 +1,7 @@
 """The documents inside an artifact, from bytes to values and back. FORMAT.md §2, §3, §5, §9.
 
-Each `parse_*` takes the raw bytes and a list to which it appends what it tolerated; each `encode_*` gives the bytes that
-the writer stores.
+Each `parse_*` takes the raw bytes and a list to which it appends what it tolerated; each `encode_*` gives the bytes
+that the writer stores.
 """
 
 import re
@@ -27,7 +27,7 @@ FILE_NAME: Final = re.compile(r"[A-Za-z0-9_.,-]+", re.ASCII)
 SCRIPT_NAME: Final = re.compile(
     r"Artifact(Install|Reboot|Commit|Rollback|RollbackReboot|Failure)_(Enter|Leave|Error)_[0-9]{2}(_\S+)?", re.ASCII
 )
-_LINE: Final = re.compile(rb"([0-9a-f]{64})  ([^\s/][^\s]*)")
+_LINE: Final = re.compile(rb"([0-9a-f]{64})  (\S+)")
 
 
 def parse_version(raw: bytes, found: list[Finding]) -> int:
@@ -57,12 +57,12 @@ def parse_manifest(raw: bytes, *, member: str, found: list[Finding]) -> Manifest
     """Return the lines of a manifest; grammar and uniqueness are checked, completeness is not. FORMAT.md §3."""
     lines: list[ManifestLine] = []
     names: set[str] = set()
+    texts = raw.split(b"\n")
+    if not texts[-1]:
+        texts.pop()
     offset = 0
-    for number, text in enumerate(raw.split(b"\n"), start=1):
+    for number, text in enumerate(texts, start=1):
         where = Where(member=member, line=number, offset=offset)
-        offset += len(text) + 1
-        if offset > len(raw) + 1 or (not text and offset == len(raw) + 1):
-            break
         line = _parse_line(text, where)
         if line.name in names:
             raise RejectedError(
@@ -70,6 +70,7 @@ def parse_manifest(raw: bytes, *, member: str, found: list[Finding]) -> Manifest
             )
         names.add(line.name)
         lines.append(line)
+        offset += len(text) + 1
     if raw and not raw.endswith(b"\n"):
         found.append(
             Finding(
@@ -239,7 +240,7 @@ def encode_type_info(info: TypeInfo) -> bytes:
 def check_text(value: str) -> str | None:
     """Return why `value` cannot be an artifact name, group or device type; None if it can. FORMAT.md §5.1."""
     if len(value.encode("utf-8", "surrogatepass")) > TEXT_BYTES:
-        return f"longer than {TEXT_BYTES} bytes"
+        return f"is longer than {TEXT_BYTES} bytes"
     if not value.isprintable():
         return "holds characters that cannot be printed"
     return None
@@ -250,7 +251,7 @@ def _text(value: object, key: str) -> str:
         raise _bad("header-info", f'"{key}" must be a text that is not empty', rule="header-info.text")
     why = check_text(value)
     if why is not None:
-        raise _bad("header-info", f'"{key}" is {why}' if "longer" in why else f'"{key}" {why}', rule="header-info.text")
+        raise _bad("header-info", f'"{key}" {why}', rule="header-info.text")
     return value
 
 

@@ -1,7 +1,8 @@
 """JSON from untrusted bytes, strictly; and back, compactly.
 
-The three known readers disagree about duplicate keys, byte order marks, bytes after the value and deep nesting; whatever
-they disagree about could mean one thing to a checker and another to a device, so it is refused. FORMAT.md §5.1.
+The three known readers disagree about duplicate keys, byte order marks, bytes after the value and deep nesting;
+whatever they disagree about could mean one thing to a checker and another to a device, so it is refused.
+FORMAT.md §5.1.
 """
 
 import json
