@@ -42,6 +42,13 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
             hidden.unlink(missing_ok=True)
 
 
+def write_all(out: BinaryIO, data: bytes) -> None:
+    """Write all of `data`; an unbuffered file or pipe may take it in parts."""
+    view = memoryview(data)
+    while view:
+        view = view[out.write(view) :]
+
+
 def _open_unnamed(directory: Path, fallback: Path) -> BinaryIO:
     try:
         return os.fdopen(os.open(directory, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o666), "w+b", buffering=0)

@@ -57,16 +57,24 @@ class ArtifactReader:
         self._data: Member | None = None
         self._files: list[PayloadFile] = []
         self._compression: Compression | None = None
+        self._data_start = 0
+        self.members: list[tuple[str, bytes]] = []
+        """Name and stored bytes of the members before the payload, in order, once the head was read."""
 
     @property
-    def data_offset(self) -> int | None:
-        """Where the data member's tar header starts in the stream, once the head was read; None if there is none."""
-        return None if self._data is None else self._data.offset
+    def data_span(self) -> tuple[int, int, int] | None:
+        """Where the data member lies, once the head was read: its header's start, its body's start, its body's end.
+
+        None if there is none. FORMAT.md §6.
+        """
+        if self._data is None:
+            return None
+        return self._data.offset, self._data_start, self._data_start + self._data.size
 
     @property
-    def data_size(self) -> int:
-        """Size of the data member's stored bytes; 0 if there is none."""
-        return 0 if self._data is None else self._data.size
+    def data_compression(self) -> Compression | None:
+        """How the data member is compressed, once the head was read; None if there is none."""
+        return self._compression
 
     def read_head(self) -> Head:
         """Read all that stands before the payload and return it, checked.
@@ -81,11 +89,14 @@ class ArtifactReader:
             compression = Compression.of_member(member.name, DATA_STEM)
             if compression is not None:
                 self._data, self._compression = member, compression
+                self._data_start = self._outer.position
                 _check_file(member)
                 break
             limit = self._intake.limit(member.name)
             _check_file(member)
-            self._intake.accept(member.name, self._outer.read_all(member, limit=limit))
+            body = self._outer.read_all(member, limit=limit)
+            self._intake.accept(member.name, body)
+            self.members.append((member.name, body))
         self._head = self._intake.head()
         return self._head
 

@@ -1,8 +1,8 @@
 """What may be believed of an artifact, and when: an ordered object that gets bytes and knows more, or raises.
 
-The order is fixed: version, manifest, signature over the manifest's raw bytes; only then the manifest's lines; the header
-only after its digest stood in the manifest; payload bytes only after their file's digest matched at the file's end. There
-is no file, clock or network in here. FORMAT.md §11.
+The order is fixed: version, manifest, signature over the manifest's raw bytes; only then the manifest's lines; the
+header only after its digest stood in the manifest; payload bytes only after their file's digest matched at the file's
+end. There is no file, clock or network in here. FORMAT.md §11.
 """
 
 import hashlib
@@ -46,8 +46,8 @@ AUGMENT_STEM: Final = "header-augment.tar"
 class Policy:
     """What the reader insists on.
 
-    With `verifiers`, an unsigned artifact and a signature by none of them are refused. Without, a signature is only noted.
-    `allow_augment` takes artifacts with the unsigned, legacy part of FORMAT.md §5.7.
+    With `verifiers`, an unsigned artifact and a signature by none of them are refused. Without, a signature is only
+    noted. `allow_augment` takes artifacts with the unsigned, legacy part of FORMAT.md §5.7.
     """
 
     verifiers: Sequence[Verifier] = ()
@@ -71,7 +71,7 @@ class Intake:
         self._augment: Augment | None = None
         self._header: Header | None = None
         self._compression = Compression.NONE
-        self._due = ("version",)
+        self._due: tuple[str, ...] = ("version",)
         self._pending: dict[str, str] = {}
 
     # --- members before the payload
