@@ -1,0 +1,34 @@
+# `make demo` and `make test` are all that a fresh Debian or Ubuntu machine needs; they set up the rest.
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint setup wheel fuzz bench clean
+
+BIN := $(CURDIR)/.venv/bin
+# Programs that are used from an unpacked package instead of an installed one; see tools/setup.sh.
+export PATH := $(PATH):$(CURDIR)/.cache/peers/usr/bin
+
+help: ## show this text
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+demo: setup ## set up, then build, sign, verify, change and refuse an artifact
+	@tools/demo.sh
+
+test: setup ## set up, then run all tests
+	@$(BIN)/pytest -n auto
+
+lint: setup ## check form, types and layers
+	@tools/lint.sh
+
+setup: ## install what is needed: packages (after saying which) and .venv
+	@tools/setup.sh
+
+wheel: setup ## build wheel and source distribution in dist/
+	@$(BIN)/python -m build --no-isolation --outdir dist .
+
+fuzz: setup ## let the fuzzer loose on the reader, for a bounded time
+	@$(BIN)/python tools/fuzz.py
+
+bench: setup ## measure, side by side with the peers' programs
+	@$(BIN)/python benchmarks/run.py
+
+clean: ## remove what the other targets made
+	@rm -rf .venv .cache build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
