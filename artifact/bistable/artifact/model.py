@@ -98,8 +98,8 @@ class TypeInfo:
     """What the payload provides, needs and clears. FORMAT.md §5.2; `clears_provides` None means not given."""
 
     payload_type: str | None
-    provides: Mapping[str, str] = NOTHING
-    depends: Depends = NOTHING
+    provides: Mapping[str, str] = field(default_factory=lambda: NOTHING)
+    depends: Depends = field(default_factory=lambda: NOTHING)
     clears_provides: tuple[str, ...] | None = None
 
 
