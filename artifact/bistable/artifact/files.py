@@ -42,7 +42,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
             hidden.unlink(missing_ok=True)
 
 
-def write_all(out: BinaryIO, data: bytes) -> None:
+def write_all(out: BinaryIO, data: bytes | memoryview) -> None:
     """Write all of `data`; an unbuffered file or pipe may take it in parts."""
     view = memoryview(data)
     while view:

@@ -56,17 +56,20 @@ def parse_header(source: Source, *, archive: str, version: int, manifest: Manife
     return header
 
 
-def parse_augment(source: Source, *, archive: str, manifest: Manifest, found: list[Finding]) -> Augment:
-    """Parse the expanded `header-augment.tar`. FORMAT.md §5.7.
+def parse_augment(
+    source: Source, *, archive: str, manifest: Manifest, signed: HeaderInfo, found: list[Finding]
+) -> Augment:
+    """Parse the expanded `header-augment.tar`, which may repeat what the `signed` header-info says. FORMAT.md §5.7.
 
     Raises:
-        RejectedError: it holds scripts, provides, depends, or anything else that must not come unsigned.
+        RejectedError: it changes name, group or depends, or holds scripts or anything else that must not come unsigned.
     """
     parts = _read_parts(source, archive, found)
     info = parse_object(parts.required("header-info", archive), member="header-info")
+    said = parse_object(documents.encode_header_info(signed), member="header-info")
     for key in info:
-        if key != "payloads" and info[key] is not None:
-            _refuse(archive, f"the unsigned header-info holds {key!r}", "augment.header-info")
+        if key != "payloads" and info[key] is not None and info[key] != said.get(key):
+            _refuse(archive, f"the unsigned header-info changes {key!r}", "augment.header-info")
     payload_type = documents.parse_payloads(info, "payloads", found)
     type_info = documents.parse_type_info(parts.required(PREFIX + "type-info", archive), found=found)
     if parts.scripts or PREFIX + "files" in parts.documents:

@@ -252,11 +252,17 @@ class Intake:
 
     def _accept_augment_header(self, name: str, body: bytes) -> None:
         manifest = self._augment_manifest
-        if manifest is None or Compression(name.removeprefix(AUGMENT_STEM)) is not self._compression:
+        if (
+            self._header is None
+            or manifest is None
+            or Compression(name.removeprefix(AUGMENT_STEM)) is not self._compression
+        ):
             _refuse("artifact", f"{name} is not compressed like the header", "augment.compression")
         self._check_digest(manifest, name, body)
         source = open_decompressor(io.BytesIO(body), self._compression, member=name)
-        self._augment = parse_augment(source, archive=name, manifest=manifest, found=self.findings)
+        self._augment = parse_augment(
+            source, archive=name, manifest=manifest, signed=self._header.info, found=self.findings
+        )
         self._due = ()
 
     # --- checks

@@ -4,10 +4,12 @@ import hashlib
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import BinaryIO, Final, TypeAlias
 
 from bistable.artifact.errors import MachineError
+from bistable.artifact.files import write_all
 from bistable.artifact.model import Compression, PayloadFile
 from bistable.artifact.streams import Codec, Compressor, open_compressor, stored
 from bistable.artifact.tar import END, encode_header, padding
@@ -32,7 +34,8 @@ class DataWriter:
         self._on_progress = on_progress
         self._start = out.tell()
         self._compressor: Compressor | None = None
-        self._hashing = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sha256")
+        self._threads = ExitStack()
+        self._hashing = self._threads.enter_context(ThreadPoolExecutor(max_workers=1, thread_name_prefix="sha256"))
 
     def add(self, item: PayloadInput, *, size_follows: bool = False) -> PayloadFile:
         """Write one file and return its size and digest.
@@ -61,14 +64,12 @@ class DataWriter:
 
     def close(self) -> None:
         """Stop the threads, finished or not."""
-        if self._compressor is not None:
-            self._compressor.close()
-        self._hashing.shutdown(cancel_futures=True)
+        self._threads.close()
 
     def _add_patched(self, name: str, content: OpenInput) -> PayloadFile:
         self._end_stream()
         place = self._out.tell()
-        self._out.write(self._stored_header(name, 0))
+        write_all(self._out, self._stored_header(name, 0))
         file = self._copy(name, content)
         self._stream().write(padding(file.size))
         if self._codec.kind is Compression.NONE:
@@ -77,7 +78,7 @@ class DataWriter:
             self._end_stream()
             end = self._out.tell()
         self._out.seek(place)
-        self._out.write(self._stored_header(name, file.size))
+        write_all(self._out, self._stored_header(name, file.size))
         self._out.seek(end)
         return file
 
@@ -103,7 +104,8 @@ class DataWriter:
 
     def _stream(self) -> Compressor:
         if self._compressor is None:
-            self._compressor = open_compressor(self._out.write, self._codec)
+            self._compressor = open_compressor(partial(write_all, self._out), self._codec)
+            self._threads.callback(self._compressor.close)
         return self._compressor
 
     def _end_stream(self) -> None:

@@ -1,4 +1,4 @@
-"""Requests for the three kinds of artifact, with the provides and clears that the real tools give them. FORMAT.md §5.5."""
+"""Requests for the three kinds of artifact, with the provides and clears of the real tools. FORMAT.md §5.5."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
