@@ -11,6 +11,11 @@ class Verifier(Protocol):
         """A short text for people: kind, size and fingerprint, and where the key came from."""
         ...
 
+    @property
+    def signature_size(self) -> int:
+        """Length in bytes of a signature by this key in the artifact's form: the modulus for RSA, 64 for P-256."""
+        ...
+
     def verify(self, message: bytes, signature: bytes) -> bool:
         """Return whether `signature` (decoded from base64, as in the artifact) covers `message`."""
         ...
@@ -26,7 +31,7 @@ class Signer(Protocol):
 
     @property
     def signature_size(self) -> int:
-        """Length of every signature in bytes: the modulus length for RSA, 64 for P-256."""
+        """Length of every signature in bytes; that of `public`."""
         ...
 
     def sign(self, message: bytes) -> bytes:

@@ -1,0 +1,97 @@
+"""Private keys in memory, and signing with them in this process. FORMAT.md §4."""
+
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from bistable.artifact.errors import KeyUnusableError
+from bistable.artifact.keys.pem import PemBlock
+from bistable.artifact.keys.public import EcVerifier, RsaVerifier, make_verifier
+from bistable.artifact.keys.signature import join_numbers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RsaSigner:
+    """An RSA private key in memory."""
+
+    key: rsa.RSAPrivateKey = field(repr=False)
+    public: RsaVerifier
+
+    @property
+    def signature_size(self) -> int:
+        """Length of a signature in bytes: that of the modulus."""
+        return self.public.signature_size
+
+    def sign(self, message: bytes) -> bytes:
+        """Return the signature; the same message always gives the same one."""
+        return self.key.sign(message, padding.PKCS1v15(), hashes.SHA256())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EcSigner:
+    """An EC P-256 private key in memory."""
+
+    key: ec.EllipticCurvePrivateKey = field(repr=False)
+    public: EcVerifier
+
+    @property
+    def signature_size(self) -> int:
+        """Length of r and s side by side in bytes."""
+        return self.public.signature_size
+
+    def sign(self, message: bytes) -> bytes:
+        """Return the signature; the same message gives the same one where the library can do that.
+
+        Deterministic ECDSA (RFC 6979) needs cryptography 43 with OpenSSL 3.2, which its wheels from PyPI bring. With
+        anything older the signature holds a random number, as ECDSA signatures usually do, and differs every time.
+        """
+        return join_numbers(*decode_dss_signature(self.key.sign(message, _ecdsa())))
+
+
+KeySigner: TypeAlias = RsaSigner | EcSigner
+
+
+def make_signer(key: PrivateKeyTypes, *, origin: str) -> KeySigner:
+    """Wrap a private key.
+
+    Raises:
+        KeyUnusableError: it is of a kind that artifacts do not use.
+    """
+    public = make_verifier(key.public_key(), origin=origin)
+    if isinstance(public, RsaVerifier):
+        assert isinstance(key, rsa.RSAPrivateKey)
+        return RsaSigner(key=key, public=public)
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    return EcSigner(key=key, public=public)
+
+
+def open_private(block: PemBlock, *, origin: str, passphrase: bytes | None) -> PrivateKeyTypes:
+    """Load the private key in a block, of whatever kind.
+
+    Raises:
+        KeyUnusableError: passphrase missing or wrong, key damaged or unknown to the cryptographic library.
+    """
+    if block.is_encrypted and not passphrase:
+        raise KeyUnusableError(f"cannot open {origin}: it is encrypted and needs a passphrase")
+    try:
+        return load_pem_private_key(block.text, password=passphrase if block.is_encrypted else None)
+    except UnsupportedAlgorithm as e:
+        what = "its encryption or its kind of key is not supported" if block.is_encrypted else "unknown kind of key"
+        raise KeyUnusableError(f"cannot open {origin}: {what}") from e
+    except ValueError as e:
+        # A wrong passphrase gives garbage; no library can tell it from a damaged file.
+        what = "wrong passphrase, or the file is damaged" if block.is_encrypted else "the private key is damaged"
+        raise KeyUnusableError(f"cannot open {origin}: {what}") from e
+
+
+def _ecdsa() -> ec.ECDSA:
+    try:
+        return ec.ECDSA(hashes.SHA256(), deterministic_signing=True)
+    except (TypeError, UnsupportedAlgorithm):
+        return ec.ECDSA(hashes.SHA256())
