@@ -31,7 +31,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
             file.flush()
             os.fsync(file.fileno())
             if not hidden.exists():
-                os.link(f"/proc/self/fd/{file.fileno()}", hidden, follow_symlinks=True)
+                _give_name(file, hidden)
             _keep_mode(path, file)
             hidden.replace(path)
         _sync_directory(path.parent)
@@ -56,6 +56,15 @@ def _open_unnamed(directory: Path, fallback: Path) -> BinaryIO:
         if e.errno not in NO_ANONYMOUS_FILES or not directory.is_dir():
             raise
         return fallback.open("x+b", buffering=0)
+
+
+def _give_name(file: BinaryIO, path: Path) -> None:
+    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        # Only with a directory descriptor does Python call linkat(2), which can follow the link in /proc.
+        os.link(f"/proc/self/fd/{file.fileno()}", path.name, dst_dir_fd=directory, follow_symlinks=True)
+    finally:
+        os.close(directory)
 
 
 def _keep_mode(old: Path, new: BinaryIO) -> None:

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
 from bistable.artifact.errors import Where
@@ -14,8 +13,6 @@ DATA_PREFIX: Final = "data/0000/"
 
 JsonObject: TypeAlias = Mapping[str, Any]
 Depends: TypeAlias = Mapping[str, str | tuple[str, ...]]
-
-NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 class Compression(Enum):
@@ -98,8 +95,8 @@ class TypeInfo:
     """What the payload provides, needs and clears. FORMAT.md §5.2; `clears_provides` None means not given."""
 
     payload_type: str | None
-    provides: Mapping[str, str] = field(default_factory=lambda: NOTHING)
-    depends: Depends = field(default_factory=lambda: NOTHING)
+    provides: Mapping[str, str] = field(default_factory=dict)
+    depends: Depends = field(default_factory=dict)
     clears_provides: tuple[str, ...] | None = None
 
 

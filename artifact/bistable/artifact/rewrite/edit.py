@@ -1,11 +1,11 @@
 """What can be changed in a header, as a value, and the pure function that changes it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from bistable.artifact.errors import RequestError
-from bistable.artifact.model import NOTHING, ROOTFS_IMAGE, Header, HeaderInfo, Script, TypeInfo
+from bistable.artifact.model import ROOTFS_IMAGE, Header, HeaderInfo, Script, TypeInfo
 
 T = TypeVar("T")
 
@@ -23,9 +23,9 @@ class HeadEdit:
     device_types: Sequence[str] | None = None
     depends_names: Sequence[str] | None = None
     depends_groups: Sequence[str] | None = None
-    provides: Mapping[str, str] = NOTHING
+    provides: Mapping[str, str] = field(default_factory=dict)
     remove_provides: Sequence[str] = ()
-    depends: Mapping[str, str] = NOTHING
+    depends: Mapping[str, str] = field(default_factory=dict)
     remove_depends: Sequence[str] = ()
     clears: Sequence[str] | None = None
     add_clears: Sequence[str] = ()

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bistable.artifact.model import NOTHING, ROOTFS_IMAGE, Header, HeaderInfo, Script, TypeInfo
+from bistable.artifact.model import ROOTFS_IMAGE, Header, HeaderInfo, Script, TypeInfo
 from bistable.artifact.writer.defaults import SoftwareVersion
 from bistable.artifact.writer.inputs import InputFile, PayloadInput
 from bistable.artifact.writer.request import CHECKSUM_KEY, WriteRequest
@@ -20,8 +20,8 @@ class Extras:
     group: str | None = None
     depends_names: Sequence[str] = ()
     depends_groups: Sequence[str] = ()
-    provides: Mapping[str, str] = NOTHING
-    depends: Mapping[str, str] = NOTHING
+    provides: Mapping[str, str] = field(default_factory=dict)
+    depends: Mapping[str, str] = field(default_factory=dict)
     clears: Sequence[str] = ()
     default_clears: bool = True
     scripts: Sequence[Script] = ()
