@@ -10,6 +10,7 @@ cd "$(dirname "$0")/.."
 readonly VENV=.venv
 readonly STAMP=$VENV/.set-up
 readonly PEERS=.cache/peers
+readonly LOG=.cache/apt.log
 
 # What tests and demo call: image tools, a token, peers to compare with. Without one of them a few tests are skipped.
 readonly PACKAGES=(
@@ -43,14 +44,20 @@ as_root() {
     fi
 }
 
-apt() { as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -o Dpkg::Use-Pty=0 "$@" >&2; }
+# Its many lines are of interest only when it fails.
+apt() {
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -o Dpkg::Use-Pty=0 "$@" >"$LOG" 2>&1 || {
+        tail -n 20 "$LOG" >&2
+        return 1
+    }
+}
 
 refresh_lists_for() {
     local package
     for package in "$@"; do
         if ! available "$package"; then
             say "reading the package lists (apt-get update)"
-            apt update
+            apt update || fail "read the package lists; BISTABLE_SKIP_PACKAGES=1 goes on without packages"
             return
         fi
     done
@@ -76,7 +83,9 @@ install_packages() {
     done
     [ "${#wanted[@]}" -gt 0 ] || return 0
     say "installing these packages$([ "$(id -u)" -eq 0 ] || echo ' with sudo'): ${wanted[*]}"
-    apt install --no-install-recommends --yes "${wanted[@]}" || { apt update && apt install --no-install-recommends --yes "${wanted[@]}"; } ||
+    # Lists that are too old name files that are gone.
+    local install=(install --no-install-recommends --yes "${wanted[@]}")
+    apt "${install[@]}" || { apt update && apt "${install[@]}"; } ||
         fail "install packages; BISTABLE_SKIP_PACKAGES=1 goes on without them"
 }
 
@@ -93,7 +102,7 @@ unpack_peer() {
     install_packages "${needed[@]}"
     say "unpacking $UNPACKED_PACKAGE into $PEERS (it is not installed)"
     mkdir -p "$PEERS"
-    (cd "$PEERS" && apt-get -q -o APT::Sandbox::User="$(id -un)" download "$UNPACKED_PACKAGE" >&2) ||
+    (cd "$PEERS" && apt-get -qq -o APT::Sandbox::User="$(id -un)" download "$UNPACKED_PACKAGE" >&2) ||
         fail "download $UNPACKED_PACKAGE; BISTABLE_SKIP_PACKAGES=1 goes on without it"
     dpkg-deb -x "$PEERS/$UNPACKED_PACKAGE"_*.deb "$PEERS"
     rm -f "$PEERS/$UNPACKED_PACKAGE"_*.deb
@@ -140,6 +149,7 @@ set_up_environment() {
 if [ -f "$STAMP" ] && [ "$(cat "$STAMP")" = "$(fingerprint)" ] && "$VENV/bin/python3" -c '' 2>/dev/null; then
     exit 0
 fi
+mkdir -p .cache
 set_up_packages
 set_up_environment
 fingerprint >"$STAMP"
