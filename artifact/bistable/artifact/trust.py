@@ -187,6 +187,13 @@ class Intake:
         if self._policy.verifiers:
             self._key = self._verify(signature)
             self._signature = SignatureState.VERIFIED
+        elif not self._policy.allow_unchecked:
+            raise SignatureError(
+                "cannot verify this artifact: it is signed, and no key was given to check the signature with",
+                hint="give the public key with -k",
+                where=Where(member="manifest.sig"),
+                rule="signature.no-key",
+            )
         self._due = ("manifest-augment", HEADER_STEM)
 
     def _verify(self, signature: bytes) -> str:
