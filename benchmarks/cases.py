@@ -16,7 +16,8 @@ name = sys.argv[1]
 if name.endswith(".zst"):
     import zstandard
     def blocks(file):
-        return zstandard.ZstdDecompressor(max_window_size=1 << 27).read_to_iter(file, read_size=1 << 18, write_size=1 << 19)
+        decoder = zstandard.ZstdDecompressor(max_window_size=1 << 27)
+        return decoder.read_to_iter(file, read_size=1 << 18, write_size=1 << 19)
 elif name.endswith(".gz"):
     from isal import igzip
     def blocks(file):
