@@ -47,10 +47,12 @@ class Policy:
     """What the reader insists on.
 
     With `verifiers`, an unsigned artifact and a signature by none of them are refused. Without, a signature is only
-    noted. `allow_augment` takes artifacts with the unsigned, legacy part of FORMAT.md §5.7.
+    noted; `allow_unchecked` False then refuses a signed artifact, so that nobody takes it for verified. `allow_augment`
+    takes artifacts with the unsigned, legacy part of FORMAT.md §5.7.
     """
 
     verifiers: Sequence[Verifier] = ()
+    allow_unchecked: bool = True
     allow_augment: bool = False
 
 
