@@ -19,11 +19,15 @@ from bistable.artifact.writer.request import CHECKSUM_KEY, check_header
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Changed:
-    """What a change made: the artifact's name, its size in bytes, and who signed it (None: it is not signed)."""
+    """What a change made: the artifact's name, its size in bytes, and what became of the signature.
+
+    `key` names who signed it now; with `signature_kept` an older signature is still valid; neither: it is not signed.
+    """
 
     name: str
     size: int
     key: str | None
+    signature_kept: bool = False
     payload_read: bool = False
 
 

@@ -42,7 +42,8 @@ def _recompress(reader: ArtifactReader, out: BinaryIO, options: Options) -> Chan
     head = reader.read_head()
     signer, kind = options.signer, options.codec.kind
     key = None if signer is None else signer.public.name
-    if head.signature is not SignatureState.UNSIGNED and signer is None:
+    kept = head.signature is not SignatureState.UNSIGNED and signer is None
+    if kept:
         front = _same_head(reader, options.mtime)
     else:
         files = list(head.manifest.payload_digests().items())
@@ -58,7 +59,7 @@ def _recompress(reader: ArtifactReader, out: BinaryIO, options: Options) -> Chan
     size = out.tell()
     out.seek(len(front))
     write_all(out, encode_header(f"data/0000.tar{kind.value}", stored_size, mtime=options.mtime))
-    return Changed(name=head.header.info.artifact_name, size=size, key=key, payload_read=True)
+    return Changed(name=head.header.info.artifact_name, size=size, key=key, signature_kept=kept, payload_read=True)
 
 
 def _same_head(reader: ArtifactReader, mtime: int) -> bytes:
