@@ -38,9 +38,6 @@ class HeadEdit:
 def apply_edit(header: Header, edit: HeadEdit) -> Header:
     """Return the changed header.
 
-    A new name is also put into every `*.version` that held the old one, as the real tools do not: a device would go on
-    reporting the old version otherwise.
-
     Raises:
         RequestError: something to be removed is not there.
     """
@@ -67,21 +64,15 @@ def _edit_info(header: Header, edit: HeadEdit) -> HeaderInfo:
 
 def _edit_type_info(header: Header, edit: HeadEdit) -> TypeInfo:
     old = header.type_info
-    provides = {key: _renamed(key, value, header, edit) for key, value in old.provides.items()}
     clears = list(old.clears_provides or ()) if edit.clears is None else list(edit.clears)
     clears = _without(clears, edit.remove_clears, "the clears pattern")
     clears += [pattern for pattern in edit.add_clears if pattern not in clears]
     return replace(
         old,
-        provides={**_without_keys(provides, edit.remove_provides, "the provides key"), **edit.provides},
+        provides={**_without_keys(old.provides, edit.remove_provides, "the provides key"), **edit.provides},
         depends={**_without_keys(old.depends, edit.remove_depends, "the depends key"), **edit.depends},
         clears_provides=tuple(clears) if clears or old.clears_provides is not None else None,
     )
-
-
-def _renamed(key: str, value: str, header: Header, edit: HeadEdit) -> str:
-    follows = key.endswith(".version") and value == header.info.artifact_name
-    return edit.name if follows and edit.name is not None else value
 
 
 def _edit_scripts(scripts: tuple[Script, ...], edit: HeadEdit) -> tuple[Script, ...]:
