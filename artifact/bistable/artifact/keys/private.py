@@ -84,9 +84,9 @@ def open_private(block: PemBlock, *, origin: str, passphrase: bytes | None) -> P
     except UnsupportedAlgorithm as e:
         what = "its encryption or its kind of key is not supported" if block.is_encrypted else "unknown kind of key"
         raise KeyUnusableError(f"cannot open {origin}: {what}") from e
-    except ValueError as e:
+    except (TypeError, ValueError) as e:
         # A wrong passphrase gives garbage; no library can tell it from a damaged file.
-        what = "wrong passphrase, or the file is damaged" if block.is_encrypted else "the private key is damaged"
+        what = "wrong passphrase, or the file is damaged" if block.is_encrypted else "the private key is damaged or of an unknown form"
         raise KeyUnusableError(f"cannot open {origin}: {what}") from e
 
 

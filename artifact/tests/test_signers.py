@@ -1,0 +1,150 @@
+"""Signing with private keys from PEM files."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+
+from bistable.artifact.errors import KeyUnusableError
+from bistable.artifact.keys import load_signer, load_verifier, read_signer
+from bistable.artifact.keys.signature import join_numbers
+
+KEYS = Path(__file__).parent / "vectors" / "keys"
+PARAMETERS = b"-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n"
+MESSAGE = b"0" * 64 + b"  version\n"
+PASSPHRASE = b"correct horse"
+
+
+def pem(name: str) -> bytes:
+    return (KEYS / name).read_bytes()
+
+
+def reform(name: str, form: PrivateFormat, passphrase: bytes | None) -> bytes:
+    encryption = BestAvailableEncryption(passphrase) if passphrase else NoEncryption()
+    return load_pem_private_key(pem(name), None).private_bytes(Encoding.PEM, form, encryption)
+
+
+@pytest.mark.parametrize("name", ["rsa2048", "rsa3072", "ec256"])
+@pytest.mark.parametrize("form", [PrivateFormat.PKCS8, PrivateFormat.TraditionalOpenSSL])
+@pytest.mark.parametrize("passphrase", [None, PASSPHRASE])
+def test_every_form_of_a_private_key_signs(name: str, form: PrivateFormat, passphrase: bytes | None) -> None:
+    signer = load_signer(reform(f"{name}.key", form, passphrase), origin="k", passphrase=passphrase)
+    assert load_verifier(pem(f"{name}.pub"), origin="k").verify(MESSAGE, signer.sign(MESSAGE))
+
+
+@pytest.mark.parametrize(("name", "size"), [("rsa2048", 256), ("rsa3072", 384), ("ec256", 64)])
+def test_signatures_have_the_size_that_was_promised(name: str, size: int) -> None:
+    signer = load_signer(pem(f"{name}.key"), origin="k")
+    assert signer.signature_size == size == len(signer.sign(MESSAGE))
+
+
+@pytest.mark.parametrize("name", ["rsa2048", "ec256"])
+def test_the_same_message_gives_the_same_signature(name: str) -> None:
+    try:
+        ec.ECDSA(_sha256(), deterministic_signing=True)
+    except (TypeError, UnsupportedAlgorithm):
+        pytest.skip("deterministic ECDSA needs cryptography 43 with OpenSSL 3.2")
+    signer = load_signer(pem(f"{name}.key"), origin="k")
+    assert signer.sign(MESSAGE) == signer.sign(MESSAGE)
+
+
+def test_p256_signatures_are_those_of_rfc_6979() -> None:
+    """The vector of RFC 6979 A.2.5 for SHA-256 and the message "sample"."""
+    key = ec.derive_private_key(0xC9AFA9D845BA75166B5C215767B1D6934E50C3DB36E89B127B8A622B120F6721, ec.SECP256R1())
+    form = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    try:
+        ec.ECDSA(_sha256(), deterministic_signing=True)
+    except (TypeError, UnsupportedAlgorithm):
+        pytest.skip("deterministic ECDSA needs cryptography 43 with OpenSSL 3.2")
+    assert load_signer(form, origin="k").sign(b"sample") == join_numbers(
+        0xEFD48B2AACB6A8FD1140DD9CD45E81D69D2C877B56AAF991C34D0EA84EAF3716,
+        0xF7CB1C942D657C41D436C7A1B6E29F65F3E900DBB9AFF4064DC4AB2F843ACDA8,
+    )
+
+
+def test_curve_parameters_before_the_key_do_not_matter() -> None:
+    assert load_signer(PARAMETERS + pem("ec256.key"), origin="k").signature_size == 64
+
+
+def test_a_public_key_or_certificate_beside_the_private_key_does_not_matter() -> None:
+    assert load_signer(pem("ec256.pub") + pem("ec256.key"), origin="k").signature_size == 64
+
+
+def test_a_passphrase_that_is_not_needed_is_ignored() -> None:
+    assert load_signer(pem("ec256.key"), origin="k", passphrase=PASSPHRASE).signature_size == 64
+
+
+@pytest.mark.parametrize("form", [PrivateFormat.PKCS8, PrivateFormat.TraditionalOpenSSL])
+@pytest.mark.parametrize("name", ["rsa2048", "ec256"])
+@pytest.mark.parametrize(
+    ("passphrase", "words"),
+    [(None, "needs a passphrase"), (b"", "needs a passphrase"), (b"wrong", "wrong passphrase, or the file is damaged")],
+)
+def test_a_missing_and_a_wrong_passphrase_are_told_apart(
+    form: PrivateFormat, name: str, passphrase: bytes | None, words: str
+) -> None:
+    with pytest.raises(KeyUnusableError, match=words):
+        load_signer(reform(f"{name}.key", form, PASSPHRASE), origin="k", passphrase=passphrase)
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"", "it is empty"),
+        (pem("ec256.pub"), "it holds no private key"),
+        (pem("ec256.key") + pem("rsa2048.key"), "it holds 2 private keys"),
+        (PARAMETERS, "the parameters of a curve and no key"),
+        (pem("ec384.key"), "EC-secp384r1"),
+        (pem("ed25519.key"), "Ed25519"),
+        (pem("ec256.key").replace(b"MHcC", b"MHcD"), "damaged or of an unknown form"),
+        (
+            b"-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----\n",
+            "a key in the form OPENSSH PRIVATE KEY",
+        ),
+    ],
+    ids=str,
+)
+def test_what_is_no_usable_private_key_is_called_by_its_name(data: bytes, words: str) -> None:
+    with pytest.raises(KeyUnusableError, match=words):
+        load_signer(data, origin="k")
+
+
+def test_a_missing_key_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(KeyUnusableError, match=r"cannot read .*gone\.key: no such file"):
+        read_signer(tmp_path / "gone.key")
+
+
+@pytest.mark.parametrize("name", ["rsa2048", "rsa3072", "ec256"])
+def test_openssl_agrees_with_the_signatures(name: str, tmp_path: Path, openssl: str) -> None:
+    signer = read_signer(KEYS / f"{name}.key")
+    signature = signer.sign(MESSAGE)
+    if name == "ec256":
+        half = len(signature) // 2
+        from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+
+        signature = encode_dss_signature(int.from_bytes(signature[:half]), int.from_bytes(signature[half:]))
+    (tmp_path / "sig").write_bytes(signature)
+    command = [openssl, "dgst", "-sha256", "-verify", KEYS / f"{name}.pub", "-signature", tmp_path / "sig"]
+    subprocess.run(command, input=MESSAGE, check=True, capture_output=True)
+
+
+def _sha256():
+    from cryptography.hazmat.primitives.hashes import SHA256
+
+    return SHA256()
+
+
+@pytest.fixture
+def openssl() -> str:
+    import shutil
+
+    return shutil.which("openssl") or pytest.skip("the program openssl is not installed")
