@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import tarfile
+import textwrap
 import tomllib
 import zipfile
 from collections.abc import Iterator
@@ -140,6 +141,20 @@ def test_no_file_names_a_place_on_somebodys_machine_or_a_package_registry() -> N
         lines = enumerate(text.splitlines(), start=1)
         found += [f"{path.relative_to(ROOT)}:{number}" for number, line in lines if unwanted.search(line)]
     assert found == []
+
+
+def test_the_library_example_in_the_readme_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    keys = ROOT / "artifact" / "tests" / "vectors" / "keys"
+    for name, kind in (("release.key", "ec256.key"), ("release.pub", "ec256.pub")):
+        (tmp_path / name).write_bytes((keys / kind).read_bytes())
+    (tmp_path / "rootfs.ext4").write_bytes(b"a root filesystem")
+    example = re.search(r"^    from pathlib.*?(?=^\S)", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    assert example
+    exec(textwrap.dedent(example[0]), {})
+    assert capsys.readouterr().out.startswith("v1 (PayloadFile(name='rootfs.ext4', size=17")
 
 
 # --- rules
