@@ -3,19 +3,30 @@
 Importing this package does not load the cryptographic library; the first call that needs it does.
 """
 
+from bistable.artifact.keys.command import command_signer
+from bistable.artifact.keys.generate import KEY_KINDS, KeyDescription, KeyKind, describe_keys, extract_public, generate
 from bistable.artifact.keys.load import load_signer, load_verifier, load_verifiers, read_signer, read_verifiers
+from bistable.artifact.keys.pkcs11 import pkcs11_signer
 from bistable.artifact.keys.ports import Signer, Verifier
 from bistable.artifact.keys.signature import decode_signature, encode_signature, parse_signature
 
 __all__ = [
+    "KEY_KINDS",
+    "KeyDescription",
+    "KeyKind",
     "Signer",
     "Verifier",
+    "command_signer",
     "decode_signature",
+    "describe_keys",
     "encode_signature",
+    "extract_public",
+    "generate",
     "load_signer",
     "load_verifier",
     "load_verifiers",
     "parse_signature",
+    "pkcs11_signer",
     "read_signer",
     "read_verifiers",
 ]

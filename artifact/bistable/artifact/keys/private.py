@@ -86,7 +86,11 @@ def open_private(block: PemBlock, *, origin: str, passphrase: bytes | None) -> P
         raise KeyUnusableError(f"cannot open {origin}: {what}") from e
     except (TypeError, ValueError) as e:
         # A wrong passphrase gives garbage; no library can tell it from a damaged file.
-        what = "wrong passphrase, or the file is damaged" if block.is_encrypted else "the private key is damaged or of an unknown form"
+        what = (
+            "wrong passphrase, or the file is damaged"
+            if block.is_encrypted
+            else "the private key is damaged or of an unknown form"
+        )
         raise KeyUnusableError(f"cannot open {origin}: {what}") from e
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass, field
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, cast
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
@@ -81,15 +81,32 @@ def make_verifier(key: PublicKeyTypes, *, origin: str) -> KeyVerifier:
     Raises:
         KeyUnusableError: it is of a kind that artifacts do not use.
     """
+    problem = problem_with(key)
+    if problem is not None:
+        raise KeyUnusableError(
+            f"cannot use {origin}: {problem}", hint="make a key with `bistable artifact keys generate`"
+        )
     name = f"{kind_of(key)} {fingerprint(key)[:FINGERPRINT_DIGITS]} ({origin})"
-    if isinstance(key, rsa.RSAPublicKey) and key.key_size >= RSA_BITS:
+    if isinstance(key, rsa.RSAPublicKey):
         return RsaVerifier(key=key, name=name)
+    assert isinstance(key, ec.EllipticCurvePublicKey)
+    return EcVerifier(key=key, name=name)
+
+
+def problem_with(key: PublicKeyTypes) -> str | None:
+    """Return why artifacts cannot be signed with a key of this kind, or None."""
+    if isinstance(key, rsa.RSAPublicKey) and key.key_size >= RSA_BITS:
+        return None
     if isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP256R1):
-        return EcVerifier(key=key, name=name)
-    raise KeyUnusableError(
-        f"cannot use {origin}: it is a key of the kind {kind_of(key)}; {SUPPORTED}",
-        hint="make a key with `bistable artifact keys generate`",
-    )
+        return None
+    return f"it is a key of the kind {kind_of(key)}; {SUPPORTED}"
+
+
+def bits_of(key: PublicKeyTypes) -> int | None:
+    """Return the size of the modulus or of the field in bits, or None for a kind of key that has one size only."""
+    if isinstance(key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey | dsa.DSAPublicKey):
+        return key.key_size
+    return None
 
 
 def kind_of(key: PublicKeyTypes) -> str:
@@ -123,3 +140,17 @@ def open_public(block: PemBlock, *, origin: str) -> PublicKeyTypes:
         return load_pem_public_key(block.text)
     except (ValueError, UnsupportedAlgorithm) as e:
         raise KeyUnusableError(f"cannot use {origin}: its public key is damaged or of an unknown kind") from e
+
+
+def open_certificate_key(block: PemBlock, *, origin: str) -> PublicKeyTypes:
+    """Return the key that a certificate is about, without believing anything that the certificate says.
+
+    Raises:
+        KeyUnusableError: the certificate is damaged, or the cryptographic library does not take its key.
+    """
+    from cryptography.x509 import load_pem_x509_certificate
+
+    try:
+        return cast("PublicKeyTypes", load_pem_x509_certificate(block.text).public_key())
+    except (ValueError, UnsupportedAlgorithm) as e:
+        raise KeyUnusableError(f"cannot use {origin}: the certificate or its key is damaged or unknown") from e

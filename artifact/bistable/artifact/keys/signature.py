@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from bistable.artifact.errors import SignatureError, Where
+from bistable.artifact.errors import KeyUnusableError, SignatureError, Where
 from bistable.artifact.keys.ports import Verifier
 
 P256_ORDER: Final = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
@@ -73,6 +73,21 @@ def parse_signature(data: bytes, verifier: Verifier | None = None) -> bytes:
         hint="give the signature over SHA-256 as raw bytes, DER or base64; RSA with PKCS#1 v1.5 padding",
         rule="signature.encoding",
     )
+
+
+def confirm(signature: bytes, message: bytes, public: Verifier, *, maker: str) -> bytes:
+    """Return `signature` once it has been seen to verify: what signs outside this process is never taken on trust.
+
+    Raises:
+        KeyUnusableError: it is by another key, or over something else.
+    """
+    if not public.verify(message, signature):
+        raise KeyUnusableError(
+            f"cannot sign with {maker}: the signature does not match the public key {public.name}",
+            hint="give the public half of the key that signs; the signature must be over the SHA-256 of the manifest, "
+            "for RSA with PKCS#1 v1.5 padding",
+        )
+    return signature
 
 
 def join_numbers(r: int, s: int) -> bytes:
