@@ -70,6 +70,7 @@ def sdist_names(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
 
 
 def build(target: str, directory: Path) -> Path:
+    pytest.importorskip("hatchling", reason="not installed: the dependency group 'build'")
     command = [sys.executable, "-m", "hatchling", "build", "--target", target, "--directory", str(directory)]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
     return next(directory.iterdir())
