@@ -6,10 +6,11 @@ that the writer stores.
 
 import re
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Any, Final
 
 from bistable.artifact import jsonio
-from bistable.artifact.errors import RejectedError, UnsupportedError, Where
+from bistable.artifact.errors import RejectedError, UnsupportedError, Where, quoted
 from bistable.artifact.limits import FILE_NAME_BYTES, TEXT_BYTES, VERSION_SIZE
 from bistable.artifact.model import (
     DATA_PREFIX,
@@ -23,6 +24,9 @@ from bistable.artifact.model import (
 )
 
 VERSION_3: Final = b'{"format":"mender","version":3}'
+UNKNOWN_KEYS: Final = 20
+"""Unknown keys that are reported of one object; a hostile one may hold a hundred thousand."""
+
 FILE_NAME: Final = re.compile(r"[A-Za-z0-9_.,-]+", re.ASCII)
 SCRIPT_NAME: Final = re.compile(
     r"Artifact(Install|Reboot|Commit|Rollback|RollbackReboot|Failure)_(Enter|Leave|Error)_[0-9]{2}(_\S+)?", re.ASCII
@@ -45,7 +49,7 @@ def parse_version(raw: bytes, found: list[Finding]) -> int:
         raise _bad("version", '"version" must be a whole number', rule="version.number")
     if version not in {2, 3}:
         raise UnsupportedError(
-            f"cannot read this artifact: format version {version} is not supported, only 2 and 3 are",
+            f"cannot read this artifact: format version {quoted(version)} is not supported, only 2 and 3 are",
             where=Where(member="version"),
             rule="version.unsupported",
         )
@@ -66,7 +70,7 @@ def parse_manifest(raw: bytes, *, member: str, found: list[Finding]) -> Manifest
         line = _parse_line(text, where)
         if line.name in names:
             raise RejectedError(
-                f"cannot read {member}: {line.name} is listed twice", where=where, rule="manifest.duplicate"
+                f"cannot read {member}: {quoted(line.name)} is listed twice", where=where, rule="manifest.duplicate"
             )
         names.add(line.name)
         lines.append(line)
@@ -112,14 +116,14 @@ def check_file_name(name: str, *, member: str, found: list[Finding]) -> None:
     if not FILE_NAME.fullmatch(name) or name in {".", ".."}:
         raise _bad(
             member,
-            f"payload file name {name!r} is not allowed (letters, digits and _ . , - only)",
+            f"payload file name {quoted(name)} is not allowed (letters, digits and _ . , - only)",
             rule="payload.file-name",
         )
     if len(name) > FILE_NAME_BYTES:
         found.append(
             Finding(
                 rule="payload.long-name",
-                what=f"payload file name {name!r} is longer than {FILE_NAME_BYTES} bytes",
+                what=f"payload file name {quoted(name)} is longer than {FILE_NAME_BYTES} bytes",
                 where=Where(member=member),
                 hint="device clients from 4.0 on refuse it; write the artifact again with a shorter name",
             )
@@ -273,7 +277,7 @@ def _payload_type(value: object, member: str) -> str | None:
         return None
     # The type becomes the name of a program in the device's module directory: it must not lead out of it.
     if not isinstance(value, str) or not value or value.startswith(".") or "/" in value or not value.isprintable():
-        raise _bad(member, f"{value!r} cannot be a payload type", rule="header-info.payload-type")
+        raise _bad(member, f"{quoted(value)} cannot be a payload type", rule="header-info.payload-type")
     return value
 
 
@@ -281,14 +285,16 @@ def _provides(value: object) -> dict[str, str]:
     provides = _mapping(value, "artifact_provides")
     for key, item in provides.items():
         if not isinstance(item, str):
-            raise _bad("type-info", f'"artifact_provides": {key!r} must be a string', rule="type-info.provides")
+            raise _bad("type-info", f'"artifact_provides": {quoted(key)} must be a string', rule="type-info.provides")
     return provides
 
 
 def _depends(value: object) -> dict[str, str | tuple[str, ...]]:
     depends: dict[str, str | tuple[str, ...]] = {}
     for key, item in _mapping(value, "artifact_depends").items():
-        depends[key] = item if isinstance(item, str) else _strings(item, f"artifact_depends: {key}", "type-info")
+        depends[key] = (
+            item if isinstance(item, str) else _strings(item, f"artifact_depends: {quoted(key)}", "type-info")
+        )
     return depends
 
 
@@ -314,15 +320,15 @@ def _strings(value: object, key: str, member: str) -> tuple[str, ...]:
 
 
 def _tolerate_unknown(document: Mapping[str, Any], known: set[str], member: str, found: list[Finding]) -> None:
+    unknown = (key for key in document if key not in known)
     found.extend(
         Finding(
             rule="json.unknown-key",
-            what=f"{member} holds the unknown key {key!r}",
+            what=f"{member} holds the unknown key {quoted(key)}",
             where=Where(member=member),
             hint="some readers refuse it; others ignore it",
         )
-        for key in document
-        if key not in known
+        for key in islice(unknown, UNKNOWN_KEYS)
     )
 
 

@@ -5,7 +5,9 @@ fault, the identifier of the broken rule (`rule`, listed in docs/reference/rules
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Final
+
+QUOTED: Final = 120
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,3 +86,12 @@ class PolicyError(BistableError):
     """The artifact is sound, but the chosen policy refuses it (augmented, attestation missing, ...)."""
 
     exit_code = 8
+
+
+def quoted(value: object) -> str:
+    """Return an untrusted value for a message: in quotes, with escapes for what cannot be printed, and not too long.
+
+    A name out of an artifact must neither send commands to a terminal nor fill a log.
+    """
+    text = repr(value[:QUOTED] if isinstance(value, str | bytes) else value)
+    return text if len(text) <= QUOTED else text[:QUOTED] + "…"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final, NoReturn
 
 from bistable.artifact import documents
-from bistable.artifact.errors import LimitError, RejectedError, Where
+from bistable.artifact.errors import LimitError, RejectedError, Where, quoted
 from bistable.artifact.jsonio import parse_object
 from bistable.artifact.limits import HEADER_EXPANDED_SIZE, JSON_SIZE, MIB, SCRIPT_SIZE
 from bistable.artifact.model import ROOTFS_IMAGE, Augment, Finding, Header, HeaderInfo, Manifest, Script, TypeInfo
@@ -24,7 +24,8 @@ class _Parts:
     """The members of a header archive as raw bytes, each at most once."""
 
     documents: dict[str, bytes] = field(default_factory=dict)
-    scripts: list[Script] = field(default_factory=list)
+    scripts: dict[str, Script] = field(default_factory=dict)
+    directories: set[str] = field(default_factory=set)
 
     def required(self, name: str, archive: str) -> bytes:
         """Return a member that must be there."""
@@ -46,7 +47,7 @@ def parse_header(source: Source, *, archive: str, version: int, manifest: Manife
     header = Header(
         info=info,
         type_info=type_info,
-        scripts=tuple(parts.scripts),
+        scripts=tuple(parts.scripts.values()),
         meta_data=parts.documents.get(PREFIX + "meta-data"),
     )
     _check_version_parts(header, parts, version, archive, manifest, found)
@@ -69,7 +70,7 @@ def parse_augment(
     said = parse_object(documents.encode_header_info(signed), member="header-info")
     for key in info:
         if key != "payloads" and info[key] is not None and info[key] != said.get(key):
-            _refuse(archive, f"the unsigned header-info changes {key!r}", "augment.header-info")
+            _refuse(archive, f"the unsigned header-info changes {quoted(key)}", "augment.header-info")
     payload_type = documents.parse_payloads(info, "payloads", found)
     type_info = documents.parse_type_info(parts.required(PREFIX + "type-info", archive), found=found)
     if parts.scripts or PREFIX + "files" in parts.documents:
@@ -85,50 +86,52 @@ def parse_augment(
 def _read_parts(source: Source, archive: str, found: list[Finding]) -> _Parts:
     parts = _Parts()
     reader = TarReader(source, archive=archive, found=found)
-    place = -1
+    place, expanded = -1, 0
     while (member := reader.next_member()) is not None:
-        if _is_tolerated_directory(member, archive, found):
+        # A sparse member is larger than what was read for it.
+        expanded += member.size
+        if max(expanded, reader.position) > HEADER_EXPANDED_SIZE:
+            raise _too_large(archive)
+        if _is_tolerated_directory(member, archive, parts, found):
             continue
         if member.kind is not Kind.FILE:
-            _refuse(archive, f"{member.name} is a {member.kind.value}, not a file", "header.kind", member)
+            _refuse(archive, f"{quoted(member.name)} is a {member.kind.value}, not a file", "header.kind", member)
         is_script = member.name.startswith("scripts/")
         rank = _ORDER.get("scripts/" if is_script else member.name)
         if rank is None:
-            _refuse(archive, f"the member {member.name} is not allowed", "header.unknown", member)
+            _refuse(archive, f"the member {quoted(member.name)} is not allowed", "header.unknown", member)
         if rank < place or (rank == place and not is_script):
-            _refuse(archive, f"the member {member.name} is not allowed here", "header.order", member)
+            _refuse(archive, f"the member {quoted(member.name)} is not allowed here", "header.order", member)
         if place < 0 and rank > 0:
             _refuse(archive, "header-info must come first", "header.order", member)
         place = rank
         if is_script:
-            parts.scripts.append(_read_script(reader, member, archive, parts.scripts))
+            _read_script(reader, member, archive, parts)
         else:
             parts.documents[member.name] = reader.read_all(member, limit=JSON_SIZE)
-        if reader.position > HEADER_EXPANDED_SIZE:
-            raise LimitError(
-                f"cannot read {archive}: more than {HEADER_EXPANDED_SIZE // MIB} MiB when expanded",
-                where=Where(member=archive),
-                rule="limit.header",
-            )
     return parts
 
 
-def _read_script(reader: TarReader, member: Member, archive: str, earlier: list[Script]) -> Script:
+def _read_script(reader: TarReader, member: Member, archive: str, parts: _Parts) -> None:
     name = member.name.removeprefix("scripts/")
     if not documents.SCRIPT_NAME.fullmatch(name) or "/" in name or not name.isprintable():
-        _refuse(archive, f"{name!r} is not the name of a state script", "script.name", member)
-    if any(script.name == name for script in earlier):
-        _refuse(archive, f"the script {name} is there twice", "script.duplicate", member)
-    return Script(name=name, content=reader.read_all(member, limit=SCRIPT_SIZE))
+        _refuse(archive, f"{quoted(name)} is not the name of a state script", "script.name", member)
+    if name in parts.scripts:
+        _refuse(archive, f"the script {quoted(name)} is there twice", "script.duplicate", member)
+    parts.scripts[name] = Script(name=name, content=reader.read_all(member, limit=SCRIPT_SIZE))
 
 
-def _is_tolerated_directory(member: Member, archive: str, found: list[Finding]) -> bool:
-    if member.kind is not Kind.DIRECTORY or member.name.rstrip("/") not in _DIRECTORIES:
+def _is_tolerated_directory(member: Member, archive: str, parts: _Parts, found: list[Finding]) -> bool:
+    name = member.name.rstrip("/")
+    if member.kind is not Kind.DIRECTORY or name not in _DIRECTORIES:
         return False
+    if name in parts.directories:
+        _refuse(archive, f"the directory {name} is there twice", "header.order", member)
+    parts.directories.add(name)
     found.append(
         Finding(
             rule="header.directory",
-            what=f"{archive} holds the directory {member.name}",
+            what=f"{archive} holds the directory {name}",
             where=Where(member=archive, offset=member.offset),
             hint="device clients from 4.0 on refuse it",
         )
@@ -149,7 +152,7 @@ def _check_version_parts(
         _refuse(archive, "headers/0000/files is missing", "header.missing")
     name = documents.parse_files(files, found=found)
     if list(manifest.payload_digests()) != [name]:
-        _refuse(archive, f"headers/0000/files names {name!r}, the manifest does not", "files.mismatch")
+        _refuse(archive, f"headers/0000/files names {quoted(name)}, the manifest does not", "files.mismatch")
     info = header.type_info
     if info.provides or info.depends or info.clears_provides is not None:
         _refuse(archive, "format version 2 has neither provides nor depends", "type-info.version")
@@ -169,7 +172,11 @@ def _check_type(header: Header, archive: str, found: list[Finding]) -> None:
             )
         )
         return
-    _refuse(archive, f"the payload type is {expected!r} in header-info but {given!r} in type-info", "header.type")
+    _refuse(
+        archive,
+        f"the payload type is {quoted(expected)} in header-info but {quoted(given)} in type-info",
+        "header.type",
+    )
 
 
 def _check_provides(info: HeaderInfo, type_info: TypeInfo, archive: str) -> None:
@@ -196,6 +203,14 @@ def _check_meta_data(header: Header, archive: str, found: list[Finding]) -> None
                 where=Where(member="meta-data"),
             )
         )
+
+
+def _too_large(archive: str) -> LimitError:
+    return LimitError(
+        f"cannot read {archive}: more than {HEADER_EXPANDED_SIZE // MIB} MiB when expanded",
+        where=Where(member=archive),
+        rule="limit.header",
+    )
 
 
 def _refuse(archive: str, why: str, rule: str, member: Member | None = None) -> NoReturn:

@@ -11,10 +11,11 @@ import re
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
-from bistable.artifact.errors import LimitError, RejectedError, Where
+from bistable.artifact.errors import LimitError, RejectedError, Where, quoted
 from bistable.artifact.limits import JSON_DEPTH, JSON_SIZE
 
-_STRUCTURE = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
+# Possessive, and content with a string that has no end: hostile quotes must not make the search go back.
+_STRUCTURE = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
 
 
 def parse_object(data: bytes, *, member: str, limit: int = JSON_SIZE, depth: int = JSON_DEPTH) -> dict[str, Any]:
@@ -98,7 +99,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, value in pairs:
         if key in found:
-            raise _FaultError(f"the key {key!r} stands twice in one object", "json.duplicate-key")
+            raise _FaultError(f"the key {quoted(key)} stands twice in one object", "json.duplicate-key")
         found[key] = value
     return found
 
@@ -110,7 +111,7 @@ def _no_constant(name: str) -> NoReturn:
 def _finite(text: str) -> float:
     value = float(text)
     if not math.isfinite(value):
-        raise _FaultError(f"the number {text} is out of range", "json.number")
+        raise _FaultError(f"the number {quoted(text)} is out of range", "json.number")
     return value
 
 

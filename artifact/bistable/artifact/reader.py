@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Final, Protocol
 
-from bistable.artifact.errors import RejectedError, Where
+from bistable.artifact.errors import RejectedError, Where, quoted
 from bistable.artifact.limits import MIB
 from bistable.artifact.model import Artifact, Compression, Head, PayloadFile
 from bistable.artifact.streams import open_decompressor
@@ -56,6 +56,7 @@ class ArtifactReader:
         self._head: Head | None = None
         self._data: Member | None = None
         self._files: list[PayloadFile] = []
+        self._walk: Iterator[IncomingFile] | None = None
         self._compression: Compression | None = None
         self._data_start = 0
         self.members: list[tuple[str, bytes]] = []
@@ -101,11 +102,16 @@ class ArtifactReader:
         return self._head
 
     def files(self) -> Iterator["IncomingFile"]:
-        """Yield the payload files in stored order; each must be read to its end before the next.
+        """Return the payload files in stored order, always the same iterator; what is not read of one is skipped.
 
         Raises:
             RejectedError: the data member breaks a rule.
         """
+        if self._walk is None:
+            self._walk = self._walk_files()
+        return self._walk
+
+    def _walk_files(self) -> Iterator["IncomingFile"]:
         self.read_head()
         if self._data is None or self._compression is None:
             return
@@ -117,7 +123,7 @@ class ArtifactReader:
         while (member := inner.next_member()) is not None:
             if member.kind is not Kind.FILE:
                 raise RejectedError(
-                    f"cannot read {name}: {member.name!r} is a {member.kind.value}, not a file",
+                    f"cannot read {name}: {quoted(member.name)} is a {member.kind.value}, not a file",
                     where=Where(member=name, offset=member.offset),
                     rule="payload.kind",
                 )
@@ -126,15 +132,17 @@ class ArtifactReader:
             self._files.append(incoming.finish())
 
     def finish(self) -> Artifact:
-        """Read to the end of the stream and return what the artifact was.
+        """Read to the end of the stream, files that nobody took included, and return what the artifact was.
 
         Raises:
-            RejectedError: a listed file is missing, or something follows that must not.
+            RejectedError: a listed file is missing or does not match, or something follows that must not.
         """
         head = self.read_head()
+        for incoming in self.files():
+            incoming.finish()
         if (extra := self._outer.next_member()) is not None:
             raise RejectedError(
-                f"cannot read artifact: the member {extra.name!r} stands after the payload",
+                f"cannot read artifact: the member {quoted(extra.name)} stands after the payload",
                 where=Where(member="artifact", offset=extra.offset),
                 rule="structure.order",
             )
@@ -215,7 +223,7 @@ class _Body:
 def _check_file(member: Member) -> None:
     if member.kind is not Kind.FILE:
         raise RejectedError(
-            f"cannot read artifact: {member.name!r} is a {member.kind.value}, not a file",
+            f"cannot read artifact: {quoted(member.name)} is a {member.kind.value}, not a file",
             where=Where(member="artifact", offset=member.offset),
             rule="structure.kind",
         )

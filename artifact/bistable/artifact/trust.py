@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final, NoReturn
 
 from bistable.artifact import documents
-from bistable.artifact.errors import LimitError, PolicyError, RejectedError, SignatureError, Where
+from bistable.artifact.errors import LimitError, PolicyError, RejectedError, SignatureError, Where, quoted
 from bistable.artifact.header import parse_augment, parse_header
 from bistable.artifact.keys import decode_signature
 from bistable.artifact.keys.ports import Verifier
@@ -75,6 +75,7 @@ class Intake:
         self._compression = Compression.NONE
         self._due: tuple[str, ...] = ("version",)
         self._pending: dict[str, str] = {}
+        self._last_file: FileCheck | None = None
 
     # --- members before the payload
 
@@ -95,7 +96,7 @@ class Intake:
         }
         if name not in self._due or name not in limits:
             due = " or ".join(self._due) or "data/0000.tar"
-            _refuse("artifact", f"the member {name!r} stands where {due} is due", "structure.order")
+            _refuse("artifact", f"the member {quoted(name)} stands where {due} is due", "structure.order")
         return limits[name]
 
     def accept(self, name: str, body: bytes) -> None:
@@ -154,18 +155,23 @@ class Intake:
         """
         digest = self._pending.pop(name, None)
         if digest is None:
-            _refuse("data", f"the file {name!r} is not listed in the manifest, or is there twice", "payload.unlisted")
-        return FileCheck(name, digest)
+            _refuse(
+                "data", f"the file {quoted(name)} is not listed in the manifest, or is there twice", "payload.unlisted"
+            )
+        self._last_file = FileCheck(name, digest)
+        return self._last_file
 
     def finish(self, *, data_present: bool) -> None:
-        """Check that every listed file has come.
+        """Check that every listed file has come, and that the last one was not left with a wrong digest.
 
         Raises:
             RejectedError: a listed file is missing.
         """
+        if self._last_file is not None:
+            self._last_file.finish()
         if self._pending:
             name = next(iter(self._pending))
-            _refuse("data", f"the file {name!r} is listed in the manifest but not there", "payload.missing")
+            _refuse("data", f"the file {quoted(name)} is listed in the manifest but not there", "payload.missing")
         if not data_present:
             self._tolerate("data.missing", "the artifact has no data member", "device clients from 4.0 on refuse it")
 
@@ -239,10 +245,12 @@ class Intake:
                 rule="augment.refused",
             )
         manifest = documents.parse_manifest(body, member="manifest-augment", found=self.findings)
+        signed_names = {line.name for line in signed.lines}
+        headers = [line.name for line in manifest.lines if Compression.of_member(line.name, AUGMENT_STEM) is not None]
         for line in manifest.lines:
-            is_header = Compression.of_member(line.name, AUGMENT_STEM) is not None
-            if signed.digest_of(line.name) is not None or not (line.name.startswith(DATA_PREFIX) or is_header):
-                _refuse("manifest-augment", f"{line.name} must not be listed here", "augment.manifest")
+            is_header = line.name in headers[:1]
+            if line.name in signed_names or not (line.name.startswith(DATA_PREFIX) or is_header):
+                _refuse("manifest-augment", f"{quoted(line.name)} must not be listed here", "augment.manifest")
         self._tolerate("augment.present", "the artifact is augmented: part of it is not covered by any signature")
         self._augment_manifest = manifest
         self._due = (HEADER_STEM,)
@@ -256,7 +264,7 @@ class Intake:
         known = {"version", name}
         for line in manifest.lines:
             if line.name not in known and not line.name.startswith(DATA_PREFIX):
-                _refuse("manifest", f"{line.name} is listed but cannot be in an artifact", "manifest.unknown")
+                _refuse("manifest", f"{quoted(line.name)} is listed but cannot be in an artifact", "manifest.unknown")
         self._due = () if self._augment_manifest is None else (AUGMENT_STEM,)
 
     def _accept_augment_header(self, name: str, body: bytes) -> None:

@@ -3,19 +3,31 @@
 from collections.abc import Mapping
 from typing import Final, NoReturn, TypeAlias
 
-from bistable.artifact.errors import RejectedError, Where
-from bistable.artifact.limits import MEMBER_SIZE, SPARSE_REGIONS
+from bistable.artifact.errors import LimitError, RejectedError, Where
+from bistable.artifact.limits import MEMBER_SIZE, SPARSE_REGIONS, SPARSE_SIZE
 from bistable.artifact.tar.block import Block, decode_number
 
 Regions: TypeAlias = tuple[tuple[int, int], ...]
 """(offset in the expanded file, length) of what is stored, in order."""
 
+_KNOWN_RECORDS: Final = {
+    "path",
+    "size",
+    "GNU.sparse.major",
+    "GNU.sparse.map",
+    "GNU.sparse.name",
+    "GNU.sparse.realsize",
+    "GNU.sparse.size",
+}
 _OLD_GNU_MAP: Final = range(386, 482, 24)
 _EXTENDED_MAP: Final = range(0, 504, 24)
 
 
 def parse_pax(body: bytes, where: Where) -> dict[str, str]:
-    """Return the records of a PAX header; the numbers of a sparse map 0.0 are gathered under `GNU.sparse.map`."""
+    """Return the records of a PAX header that matter to a reader.
+
+    The numbers of a sparse map 0.0 are gathered under `GNU.sparse.map`.
+    """
     records: dict[str, str] = {}
     pairs: list[str] = []
     position = 0
@@ -31,7 +43,7 @@ def parse_pax(body: bytes, where: Where) -> dict[str, str]:
         name, text = _text(key, where), _text(value[:-1], where)
         if name in {"GNU.sparse.offset", "GNU.sparse.numbytes"}:
             pairs.append(text)
-        else:
+        elif name in _KNOWN_RECORDS:
             records[name] = text
         position = end
     if pairs:
@@ -76,8 +88,14 @@ def check_regions(regions: Regions, *, stored: int, expanded: int, where: Where)
         if offset < end or offset + length > expanded:
             _refuse("a sparse map overlaps or leads out of the file", where)
         end = offset + length
-    if sum(length for _, length in regions) != stored or expanded > MEMBER_SIZE:
+    if sum(length for _, length in regions) != stored:
         _refuse("a sparse map does not fit the size of its member", where)
+    if expanded > SPARSE_SIZE:
+        raise LimitError(
+            f"cannot read {where.member}: a sparse member of {expanded} bytes, at most {SPARSE_SIZE} are allowed",
+            where=where,
+            rule="limit.sparse",
+        )
     return tuple(region for region in regions if region[1])
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final, NoReturn
 
-from bistable.artifact.errors import LimitError, RejectedError, Where
+from bistable.artifact.errors import LimitError, RejectedError, Where, quoted
 from bistable.artifact.limits import MIB, SPARSE_REGIONS, TAR_EXTENSION_SIZE
 from bistable.artifact.model import Finding
 from bistable.artifact.streams.source import Source
@@ -26,6 +26,7 @@ _PADDING_LIMIT: Final = 64 * MIB
 
 _FILES: Final = {b"0", b"\x00", b"7"}
 _LINKS_AND_DEVICES: Final = {b"1", b"2", b"3", b"4", b"6"}
+_EXTENSIONS: Final = {b"x", b"L", b"K"}
 
 
 class Kind(Enum):
@@ -75,22 +76,24 @@ class TarReader:
         self._skip_body()
         start = self.position
         records: dict[str, str] = {}
+        seen: set[bytes] = set()
         while True:
             block = self._next_block()
             if block is None:
-                if self.position - start > BLOCK and records:
+                if seen:
                     self._refuse("an extension header describes no member", "tar.extension")
                 return None
-            if block.type_flag == b"x":
-                records |= parse_pax(self._extension(block), self._where())
-            elif block.type_flag == b"L":
-                records["path"] = self._long_name(self._extension(block))
-            elif block.type_flag == b"K":
-                self._extension(block)
-            elif block.type_flag == b"g":
+            if block.type_flag == b"g":
                 self._refuse("a global PAX header is not allowed", "tar.global")
-            else:
+            if block.type_flag not in _EXTENSIONS:
                 return self._begin(block, records, start)
+            # Readers disagree about which of two wins; and a chain of them would have no end.
+            if block.type_flag in seen:
+                self._refuse("two extension headers of the same kind before one member", "tar.extension")
+            seen.add(block.type_flag)
+            for key, value in self._extension_records(block).items():
+                if records.setdefault(key, value) != value:
+                    self._refuse(f"two extension headers differ about {key}", "tar.extension")
 
     def read(self, size: int, /) -> bytes:
         """Return 1 to `size` bytes of the member's content, or nothing at its end."""
@@ -100,7 +103,7 @@ class TarReader:
         """Return the whole content of the current member, which may have at most `limit` bytes."""
         if member.size > limit:
             raise LimitError(
-                f"cannot read {member.name}: {member.size} bytes, at most {limit} are allowed",
+                f"cannot read {quoted(member.name)}: {member.size} bytes, at most {limit} are allowed",
                 where=Where(member=self._archive, offset=member.offset),
                 rule="limit.member",
             )
@@ -125,18 +128,21 @@ class TarReader:
         sparse_size = self._sparse_size(block, records, where)
         if sparse_size is not None and kind is Kind.FILE:
             self._sparse, self._expanded_at, self._expanded_size = True, 0, sparse_size
-            self._tolerate("tar.sparse", f"{name} is stored as a sparse member", "small readers do not expand it")
+            self._tolerate(
+                "tar.sparse", f"{quoted(name)} is stored as a sparse member", "small readers do not expand it"
+            )
         final = sparse_size if self._sparse and sparse_size is not None else self._stored_left
         return Member(name=name, kind=kind, size=final, offset=start, sparse=self._sparse)
 
     def _name(self, block: Block, records: dict[str, str]) -> str:
-        given = records.get("GNU.sparse.name", records.get("path"))
+        is_sparse = "GNU.sparse.major" in records or "GNU.sparse.map" in records
+        given = records.get("GNU.sparse.name" if is_sparse else "path", records.get("path"))
         if given is not None:
             return given
         try:
             return block.name.decode("utf-8")
         except UnicodeDecodeError:
-            self._refuse(f"the member name {block.name!r} is not UTF-8", "tar.name")
+            self._refuse(f"the member name {quoted(block.name)} is not UTF-8", "tar.name")
 
     def _kind(self, block: Block, name: str) -> Kind:
         if block.type_flag == b"5" or (block.type_flag in _FILES and name.endswith("/")):
@@ -144,17 +150,22 @@ class TarReader:
         if block.type_flag in _LINKS_AND_DEVICES:
             return Kind.SPECIAL
         if block.type_flag not in _FILES | {b"S"}:
-            self._tolerate("tar.type-flag", f"{name} has the unknown type flag {block.type_flag!r}; read as a file")
+            self._tolerate(
+                "tar.type-flag", f"{quoted(name)} has the unknown type flag {block.type_flag!r}; read as a file"
+            )
         return Kind.FILE
 
     def _sparse_size(self, block: Block, records: dict[str, str], where: Where) -> int | None:
         """Return the expanded size and set the regions, if the member is sparse in any of the four known ways."""
         if block.type_flag == b"S":
-            regions, expanded, more = old_gnu_regions(block, where)
+            first, expanded, more = old_gnu_regions(block, where)
+            found = list(first)
             while more:
                 extra, more = extended_gnu_regions(self._exactly(BLOCK), where)
-                regions += extra
-                self._check_count(regions)
+                found += extra
+                if not extra or len(found) > SPARSE_REGIONS:
+                    self._refuse("a sparse map is too long", "tar.sparse-map")
+            regions = tuple(found)
         elif "GNU.sparse.major" in records:
             realsize = pax_number(records, "GNU.sparse.realsize", where)
             if records["GNU.sparse.major"] != "1" or realsize is None:
@@ -189,10 +200,6 @@ class TarReader:
             if numbers[0] > SPARSE_REGIONS:
                 self._refuse("a sparse map is too long", "tar.sparse-map")
         return tuple(zip(numbers[1::2], numbers[2::2], strict=True))
-
-    def _check_count(self, regions: Regions) -> None:
-        if len(regions) > SPARSE_REGIONS:
-            self._refuse("a sparse map is too long", "tar.sparse-map")
 
     # --- bodies
 
@@ -258,6 +265,14 @@ class TarReader:
                 self._refuse("the padding after the end of the archive has no end", "tar.trailing")
         if self.position - start < BLOCK:
             self._tolerate("tar.no-end", f"{self._archive} ends with one zero block where two are due")
+
+    def _extension_records(self, block: Block) -> dict[str, str]:
+        """Return what the extension header says of the next member, as PAX records."""
+        body = self._extension(block)
+        if block.type_flag == b"x":
+            return parse_pax(body, self._where())
+        # The target of a long link does not matter: links are refused.
+        return {"path": self._long_name(body)} if block.type_flag == b"L" else {}
 
     def _extension(self, block: Block) -> bytes:
         if block.size > TAR_EXTENSION_SIZE:
