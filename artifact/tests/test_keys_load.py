@@ -181,16 +181,17 @@ def test_the_signature_of_another_key_is_false() -> None:
 
 def test_an_ec_signature_in_der_verifies_whatever_its_length() -> None:
     signer = load_signer(pem("ec256.key"), origin="k")
-    lengths = set()
-    for number in range(300):
+    lengths: set[int] = set()
+    for number in range(10_000):  # one in 130 is shorter than 70 bytes
         message = MESSAGE + str(number).encode()
         numbers = split_numbers(signer.sign(message))
         assert numbers is not None
         der = encode_dss_signature(*numbers)
         lengths.add(len(der))
         assert signer.public.verify(message, der)
-    assert {70, 71, 72} <= lengths
-    assert min(lengths) < 70
+        if {69, 70, 71, 72} <= lengths:
+            return
+    pytest.fail(f"only lengths {lengths} came up")
 
 
 def test_a_key_does_not_show_itself_in_its_repr() -> None:

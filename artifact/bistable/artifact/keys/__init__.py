@@ -9,13 +9,16 @@ from bistable.artifact.keys.load import load_signer, load_verifier, load_verifie
 from bistable.artifact.keys.pkcs11 import pkcs11_signer
 from bistable.artifact.keys.ports import Signer, Verifier
 from bistable.artifact.keys.signature import decode_signature, encode_signature, parse_signature
+from bistable.artifact.keys.x509 import CODE_SIGNING, certificate_verifier
 
 __all__ = [
+    "CODE_SIGNING",
     "KEY_KINDS",
     "KeyDescription",
     "KeyKind",
     "Signer",
     "Verifier",
+    "certificate_verifier",
     "command_signer",
     "decode_signature",
     "describe_keys",

@@ -86,7 +86,7 @@ def _not_pem(data: bytes, origin: str) -> KeyUnusableError:
     if data.startswith(b"\x30"):
         return KeyUnusableError(
             f"cannot use {origin}: it is binary (DER), and PEM is needed",
-            hint="convert it: `openssl pkey -inform DER -in FILE` (public key: -pubin; certificate: x509)",
+            hint="convert it: `openssl pkey -inform DER -in FILE` (public key: -pubin; instead of pkey: x509, crl)",
         )
     if data.startswith((b"ssh-", b"ecdsa-sha2-")):
         return KeyUnusableError(
