@@ -16,8 +16,8 @@ ORDER: Final = {Severity.ERROR: 0, Severity.WARNING: 1, Severity.NOTE: 2}
 NOT_INSTALLABLE: Final = frozenset({"payload.none"})
 """What readers tolerate and no device can install."""
 
-SUPERSEDED: Final = {"augment.present": "lint.augment"}
-"""A finding of the reader, and the more exact one that replaces it."""
+SUPERSEDED: Final = {"augment.present": "lint.augment", "lint.old-version": "lint.version"}
+"""A finding, and the more exact one that makes it superfluous."""
 
 
 def judge(evidence: Evidence, profile: Profile, *, device_type: str | None = None) -> tuple[Finding, ...]:

@@ -1,6 +1,6 @@
 """What each device client, server and tool takes: one table, read off their sources and tried. FORMAT.md §1 to §9.
 
-A row is a claim about the oldest release that its title names; what newer ones of the same row add stands in `remarks`.
+A row is a claim about the oldest release that it names; what newer ones of the same row add stands in `remarks`.
 """
 
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ GO_STRICT_MEMBERS: Final = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
-    """What one target takes.
+    """What one target takes; `title` names it in a sentence, `about` says it in full.
 
     `compressions`: of header and data; `augmented`: those with which it reads augmented artifacts. `der_sizes`: lengths
     in bytes of the DER signatures that it can check. `window`: the largest zstd window in bytes; `size`: the largest
@@ -36,6 +36,7 @@ class Profile:
 
     name: str
     title: str
+    about: str
     installs: bool = True
     versions: frozenset[int] = frozenset({3})
     compressions: frozenset[Compression] = ALL
@@ -61,7 +62,8 @@ PROFILES: Final[Mapping[str, Profile]] = {
     for profile in (
         Profile(
             name="bistable",
-            title="the Bistable client and `bistable artifact verify`",
+            title="Bistable",
+            about="the Bistable client and `bistable artifact verify`",
             versions=frozenset({2, 3}),
             der_sizes=range(8, 73),
             window=1 << WINDOW_LOG,
@@ -69,6 +71,7 @@ PROFILES: Final[Mapping[str, Profile]] = {
         Profile(
             name="mender-client-2",
             title="Mender client 2.x",
+            about="the Mender client 2.x",
             versions=frozenset({2, 3}),
             compressions=WITHOUT_ZSTD,
             augmented=WITHOUT_ZSTD,
@@ -82,7 +85,8 @@ PROFILES: Final[Mapping[str, Profile]] = {
         ),
         Profile(
             name="mender-client-3",
-            title="Mender client 3.x from 3.4 on (Debian 12 has 3.4.0)",
+            title="Mender client 3.4",
+            about="the Mender client 3.x from 3.4 on; Debian 12 has 3.4.0",
             versions=frozenset({2, 3}),
             compressions=WITHOUT_ZSTD,
             augmented=WITHOUT_ZSTD,
@@ -92,7 +96,8 @@ PROFILES: Final[Mapping[str, Profile]] = {
         ),
         Profile(
             name="mender-client-4",
-            title="Mender client 4.x to 6.x (mender-update)",
+            title="Mender client 4.x",
+            about="the Mender client 4.x to 6.x (mender-update)",
             der_sizes=range(8, 73),
             depends_lists=False,
             empty_data_body=False,
@@ -101,7 +106,8 @@ PROFILES: Final[Mapping[str, Profile]] = {
         ),
         Profile(
             name="mender-mcu",
-            title="Mender MCU client (micro tier)",
+            title="Mender MCU",
+            about="the Mender MCU client, for microcontrollers (micro tier)",
             compressions=frozenset({Compression.NONE}),
             signatures=False,
             scripts=False,
@@ -111,7 +117,8 @@ PROFILES: Final[Mapping[str, Profile]] = {
         ),
         Profile(
             name="hosted-mender",
-            title="hosted Mender, standard tier (upload)",
+            title="hosted Mender",
+            about="the server of hosted Mender, standard tier",
             installs=False,
             versions=frozenset({2, 3}),
             augmented=WITHOUT_ZSTD,
@@ -122,7 +129,8 @@ PROFILES: Final[Mapping[str, Profile]] = {
         ),
         Profile(
             name="mender-artifact-3.9",
-            title="mender-artifact 3.9 (Debian 12 and 13, Ubuntu 24.04)",
+            title="mender-artifact 3.9",
+            about="the program mender-artifact 3.9, of Debian 12 and 13 and Ubuntu 24.04",
             installs=False,
             versions=frozenset({2, 3}),
             compressions=WITHOUT_ZSTD,
@@ -134,6 +142,7 @@ PROFILES: Final[Mapping[str, Profile]] = {
         Profile(
             name="mender-artifact-4.4",
             title="mender-artifact 4.4",
+            about="the program mender-artifact 4.4",
             installs=False,
             versions=frozenset({2, 3}),
             augmented=WITHOUT_ZSTD,
