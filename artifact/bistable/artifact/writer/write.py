@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from bistable.artifact.errors import MachineError
+from bistable.artifact.errors import MachineError, PolicyError
 from bistable.artifact.files import replacing, write_all
 from bistable.artifact.keys.ports import Signer
 from bistable.artifact.limits import MIB
@@ -35,11 +35,15 @@ def ignore_progress(_count: int) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """How to write: compression, signer, the time stamped on members (Unix seconds), and who is told of progress."""
+    """How to write: compression, signer, the time stamped on members (Unix seconds), and who is told of progress.
+
+    `max_size`: the most bytes that the artifact may have; writing ends as soon as it is larger.
+    """
 
     codec: Codec = field(default_factory=Codec)
     signer: Signer | None = None
     mtime: int = 0
+    max_size: int | None = None
     on_progress: Progress = ignore_progress
 
 
@@ -63,6 +67,7 @@ def write_artifact(target: Path, request: WriteRequest, options: Options | None 
     Raises:
         RequestError: the request cannot be expressed in the format.
         KeyUnusableError: the signer cannot sign.
+        PolicyError: it would be larger than `max_size`.
         MachineError: a file cannot be read or written.
     """
     check_request(request)
@@ -96,12 +101,13 @@ def write_to_file(out: BinaryIO, request: WriteRequest, options: Options | None 
     kind = options.codec.kind
     promised, _ = _head(request, {item.name: _NO_DIGEST for item in request.files}, options, real=False)
     out.seek(len(promised) + BLOCK)
-    with data_writer(out, options.codec, mtime=options.mtime, on_progress=options.on_progress) as data:
+    with data_writer(out, options.codec, mtime=options.mtime, on_progress=_watching(out, options)) as data:
         size_follows = request.header.info.payload_type == ROOTFS_IMAGE
         files = tuple(data.add(item, size_follows=size_follows) for item in request.files)
         stored_size = data.finish()
     write_all(out, padding(stored_size) + END)
     size = out.tell()
+    _check_size(size, options)
     head, manifest = _head(request, {file.name: file.digest for file in files}, options, real=True)
     if len(head) != len(promised):
         raise MachineError("cannot fill in the head: the signer made a signature of another length than it said")
@@ -115,6 +121,21 @@ def write_to_file(out: BinaryIO, request: WriteRequest, options: Options | None 
         compression=kind,
         key=None if options.signer is None else options.signer.public.name,
     )
+
+
+def _watching(out: BinaryIO, options: Options) -> Progress:
+    """Return what is told of progress: the caller, and the check whether the output is still small enough."""
+
+    def progress(count: int) -> None:
+        options.on_progress(count)
+        _check_size(out.tell(), options)
+
+    return options.on_progress if options.max_size is None else progress
+
+
+def _check_size(size: int, options: Options) -> None:
+    if options.max_size is not None and size > options.max_size:
+        raise PolicyError(f"cannot write this artifact: it is larger than {options.max_size} bytes, the most allowed")
 
 
 def _head(request: WriteRequest, digests: Mapping[str, str], options: Options, *, real: bool) -> tuple[bytes, bytes]:
