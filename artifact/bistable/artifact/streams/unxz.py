@@ -54,7 +54,8 @@ class Unxz:
     def _decode(self, size: int) -> bytes:
         """Return up to `size` bytes; nothing means: call again, or the stream ended."""
         assert self._decoder is not None
-        piece = self._feed.some(PIECE) if self._decoder.needs_input else memoryview(b"")
+        hungry = self._decoder.needs_input
+        piece = self._feed.some(PIECE) if hungry else memoryview(b"")
         try:
             data = self._decoder.decompress(piece, size)
         except lzma.LZMAError as e:
@@ -62,7 +63,7 @@ class Unxz:
         if self._decoder.eof:
             self._feed.give_back(len(self._decoder.unused_data))
             self._decoder = None
-        elif self._decoder.needs_input and not piece and not data:
+        elif hungry and not piece and not data:
             raise self._feed.truncated("an xz stream")
         return data
 
