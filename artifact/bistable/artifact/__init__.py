@@ -16,64 +16,154 @@ Verify one, from any stream of bytes::
         artifact = read_artifact(file, Policy(verifiers=read_verifiers(Path("public.pem"))))
 """
 
-from bistable.artifact.errors import (
-    BistableError,
-    KeyUnusableError,
-    LimitError,
-    MachineError,
-    PolicyError,
-    RejectedError,
-    RequestError,
-    SignatureError,
-    UnsupportedError,
-    Where,
-)
-from bistable.artifact.keys import read_signer, read_verifiers
-from bistable.artifact.model import (
-    Artifact,
-    Compression,
-    Finding,
-    Head,
-    Header,
-    HeaderInfo,
-    Manifest,
-    PayloadFile,
-    Script,
-    Severity,
-    SignatureState,
-    TypeInfo,
-)
-from bistable.artifact.reader import ArtifactReader, IncomingFile, Sink, read_artifact
-from bistable.artifact.rewrite import (
-    HeadEdit,
-    attach_signature,
-    manifest_to_sign,
-    modify_artifact,
-    recompress_artifact,
-    repair_artifact,
-    sign_artifact,
-    strip_signature,
-)
-from bistable.artifact.streams import Codec
-from bistable.artifact.trust import Intake, Policy
-from bistable.artifact.writer import (
-    Extras,
-    InputBytes,
-    InputFile,
-    InputStream,
-    Options,
-    PayloadInput,
-    SoftwareVersion,
-    WriteRequest,
-    Written,
-    bootstrap_request,
-    module_request,
-    rootfs_request,
-    source_date_epoch,
-    write_artifact,
-    write_to_file,
-    write_to_stream,
-)
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from bistable.artifact.errors import (
+        BistableError,
+        KeyUnusableError,
+        LimitError,
+        MachineError,
+        PolicyError,
+        RejectedError,
+        RequestError,
+        SignatureError,
+        UnsupportedError,
+        Where,
+    )
+    from bistable.artifact.keys import read_signer, read_verifiers
+    from bistable.artifact.model import (
+        Artifact,
+        Compression,
+        Finding,
+        Head,
+        Header,
+        HeaderInfo,
+        Manifest,
+        PayloadFile,
+        Script,
+        Severity,
+        SignatureState,
+        TypeInfo,
+    )
+    from bistable.artifact.reader import ArtifactReader, IncomingFile, Sink, read_artifact
+    from bistable.artifact.rewrite import (
+        HeadEdit,
+        attach_signature,
+        manifest_to_sign,
+        modify_artifact,
+        recompress_artifact,
+        repair_artifact,
+        sign_artifact,
+        strip_signature,
+    )
+    from bistable.artifact.streams import Codec
+    from bistable.artifact.trust import Intake, Policy
+    from bistable.artifact.writer import (
+        Extras,
+        InputBytes,
+        InputFile,
+        InputStream,
+        Options,
+        PayloadInput,
+        SoftwareVersion,
+        WriteRequest,
+        Written,
+        bootstrap_request,
+        module_request,
+        rootfs_request,
+        source_date_epoch,
+        write_artifact,
+        write_to_file,
+        write_to_stream,
+    )
+
+_HOMES: Final = {
+    "errors": (
+        "BistableError",
+        "KeyUnusableError",
+        "LimitError",
+        "MachineError",
+        "PolicyError",
+        "RejectedError",
+        "RequestError",
+        "SignatureError",
+        "UnsupportedError",
+        "Where",
+    ),
+    "keys": (
+        "read_signer",
+        "read_verifiers",
+    ),
+    "model": (
+        "Artifact",
+        "Compression",
+        "Finding",
+        "Head",
+        "Header",
+        "HeaderInfo",
+        "Manifest",
+        "PayloadFile",
+        "Script",
+        "Severity",
+        "SignatureState",
+        "TypeInfo",
+    ),
+    "reader": (
+        "ArtifactReader",
+        "IncomingFile",
+        "Sink",
+        "read_artifact",
+    ),
+    "rewrite": (
+        "HeadEdit",
+        "attach_signature",
+        "manifest_to_sign",
+        "modify_artifact",
+        "recompress_artifact",
+        "repair_artifact",
+        "sign_artifact",
+        "strip_signature",
+    ),
+    "streams": ("Codec",),
+    "trust": (
+        "Intake",
+        "Policy",
+    ),
+    "writer": (
+        "Extras",
+        "InputBytes",
+        "InputFile",
+        "InputStream",
+        "Options",
+        "PayloadInput",
+        "SoftwareVersion",
+        "WriteRequest",
+        "Written",
+        "bootstrap_request",
+        "module_request",
+        "rootfs_request",
+        "source_date_epoch",
+        "write_artifact",
+        "write_to_file",
+        "write_to_stream",
+    ),
+}
+"""Module -> the public names it defines."""
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name's module when the name is first used.
+
+    A device that only reads must not pay for the modules that write: on small machines each costs noticeable time.
+    """
+    for module, names in _HOMES.items():
+        if name in names:
+            value = globals()[name] = getattr(import_module(f"{__name__}.{module}"), name)
+            return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 __all__ = [
     "Artifact",
