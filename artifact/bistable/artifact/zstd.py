@@ -33,20 +33,21 @@ class Decoder(Protocol):
         ...
 
 
-def encoder(
-    *, level: int, threads: int, job_size: int, window_log: int | None = None, long_distance: bool = False
-) -> Encoder:
+def encoder(*, level: int, threads: int, job_size: int, overlap_log: int, window_log: int | None) -> Encoder:
     """Make the encoder of one frame with a checksum; `job_size` bytes are the share of one of `threads` workers.
+
+    Zero for `job_size` and `overlap_log` means libzstd's choice. With `window_log`, repetitions are found over that
+    distance too.
 
     Raises:
         MachineError: this Python's zstd cannot work with threads.
     """
     library = _library()
     if library.__name__ == STANDARD_LIBRARY:
-        return _standard_encoder(library, level, threads, job_size, window_log, long_distance)
-    more = {} if window_log is None else {"window_log": window_log}
+        return _standard_encoder(library, level, threads, job_size, overlap_log, window_log)
+    far = {} if window_log is None else {"window_log": window_log, "enable_ldm": True}
     parameters = library.ZstdCompressionParameters.from_level(
-        level, threads=threads, job_size=job_size, enable_ldm=long_distance, write_checksum=True, **more
+        level, threads=threads, job_size=job_size, overlap_log=overlap_log, write_checksum=True, **far
     )
     made: Encoder = library.ZstdCompressor(compression_params=parameters).compressobj()
     return made
@@ -83,7 +84,7 @@ class DecoderFactory:
 
 
 def _standard_encoder(
-    library: Any, level: int, threads: int, job_size: int, window_log: int | None, long_distance: bool
+    library: Any, level: int, threads: int, job_size: int, overlap_log: int, window_log: int | None
 ) -> Encoder:
     names = library.CompressionParameter
     if names.nb_workers.bounds()[1] < threads:
@@ -95,11 +96,11 @@ def _standard_encoder(
         names.compression_level: level,
         names.nb_workers: threads,
         names.job_size: job_size,
+        names.overlap_log: overlap_log,
         names.checksum_flag: 1,
-        names.enable_long_distance_matching: int(long_distance),
     }
     if window_log is not None:
-        options[names.window_log] = window_log
+        options |= {names.window_log: window_log, names.enable_long_distance_matching: 1}
     made: Encoder = library.ZstdCompressor(options=options)
     return made
 

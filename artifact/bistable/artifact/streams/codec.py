@@ -18,7 +18,7 @@ LEVELS: Final[Mapping[Compression, range]] = {
     Compression.XZ: range(10),  # preset 9 has a dictionary of 64 MiB, the most a writer may ask of a device
     Compression.ZSTD: range(1, 23),  # level 22 has a window of 128 MiB, the most a device client takes
 }
-DEFAULT_LEVELS: Final[Mapping[Compression, int]] = {Compression.GZIP: 3, Compression.XZ: 6, Compression.ZSTD: 3}
+DEFAULT_LEVELS: Final[Mapping[Compression, int]] = {Compression.GZIP: 2, Compression.XZ: 3, Compression.ZSTD: 3}
 
 DEFAULT_THREADS: Final[Mapping[Compression, int]] = {Compression.GZIP: 8, Compression.XZ: 8, Compression.ZSTD: 4}
 """The most threads taken without being asked: beyond these, memory grows and hashing is the slower part."""

@@ -2,22 +2,27 @@
 
 from collections import deque
 from collections.abc import Callable
-from functools import cache, partial
+from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 from bistable.artifact import zstd
 from bistable.artifact.limits import MIB
 from bistable.artifact.model import Compression
-from bistable.artifact.streams import deflate, lzma2
+from bistable.artifact.streams import deflate, xz
 from bistable.artifact.streams.codec import Codec
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
 Write: TypeAlias = Callable[[bytes | memoryview], object]
+Encode: TypeAlias = Callable[[bytes | bytearray], bytes]
 
-ZSTD_JOB_SIZE: Final = 2 * MIB
-"""One worker's share; libzstd's own choice, 8 MiB at level 3, needs much more memory for little gain."""
+ZSTD_LIGHT_LEVEL: Final = 4
+"""Up to here zstd is bound to small memory: half of a job is read twice, which costs little at these levels."""
+
+ZSTD_LIGHT_JOB: Final = 2 * MIB
+ZSTD_LIGHT_OVERLAP: Final = 8
+"""libzstd's scale: each step down from 9, a whole window, halves what a job sees of the content before it."""
 
 
 class Compressor(Protocol):
@@ -49,7 +54,7 @@ def open_compressor(write: Write, codec: Codec) -> Compressor:
         case Compression.GZIP:
             return _Blocks(write, partial(deflate.gzip_member, level=level), deflate.BLOCK_SIZE, threads)
         case Compression.XZ:
-            return _Blocks(write, partial(lzma2.xz_stream, preset=level), lzma2.block_size(level), threads)
+            return _Blocks(write, partial(xz.xz_stream, preset=level), xz.block_size(level), threads)
         case Compression.ZSTD:
             return _Zstd(write, codec)
 
@@ -73,16 +78,18 @@ class _Zstd:
 
     def __init__(self, write: Write, codec: Codec) -> None:
         self._write = write
+        light = codec.effective_level <= ZSTD_LIGHT_LEVEL and codec.long is None
         self._encoder = zstd.encoder(
             level=codec.effective_level,
             threads=codec.effective_threads,
-            job_size=ZSTD_JOB_SIZE,
+            job_size=ZSTD_LIGHT_JOB if light else 0,
+            overlap_log=ZSTD_LIGHT_OVERLAP if light else 0,
             window_log=codec.long,
-            long_distance=codec.long is not None,
         )
 
     def write(self, data: bytes | memoryview, /) -> None:
-        self._emit(self._encoder.compress(data))
+        if data:
+            self._emit(self._encoder.compress(data))
 
     def finish(self) -> None:
         self._emit(self._encoder.flush())
@@ -96,55 +103,54 @@ class _Zstd:
 
 
 class _Blocks:
-    """Cuts content into blocks of a fixed size, each of which becomes a stream of its own, and keeps their order."""
+    """Cuts content into blocks of a fixed size, each of which becomes a stream of its own, and keeps their order.
 
-    def __init__(self, write: Write, encode: Callable[[bytearray], bytes], block_size: int, threads: int) -> None:
+    At most `threads` blocks wait for their turn while one is filled.
+    """
+
+    def __init__(self, write: Write, encode: Encode, block_size: int, threads: int) -> None:
         from concurrent.futures import ThreadPoolExecutor  # 35 ms that reading need not spend
 
         self._write = write
         self._encode = encode
-        self._block_size = block_size
         self._threads = threads
         self._block = bytearray()
-        self._started = False
+        self._zeros = bytes(block_size)
+        self._encoded_zeros: bytes | None = None
+        self._empty = True
         self._waiting: deque[Future[bytes]] = deque()
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="compress")
 
     def write(self, data: bytes | memoryview, /) -> None:
         view = memoryview(data).cast("B")
         while view:
-            room = self._block_size - len(self._block)
+            room = len(self._zeros) - len(self._block)
             self._block += view[:room]
             view = view[room:]
-            if len(self._block) == self._block_size:
+            if len(self._block) == len(self._zeros):
                 self._submit()
 
     def finish(self) -> None:
-        if self._block or not self._started:
+        if self._block or self._empty:
             self._submit()
         while self._waiting:
             self._write(self._waiting.popleft().result())
         self.close()
 
-    def _submit(self) -> None:
-        self._started = True
-        block, self._block = self._block, bytearray()
-        self._waiting.append(self._pool.submit(_encode_block, self._encode, block, self._block_size))
-        while self._waiting[0].done() or len(self._waiting) > self._threads:
-            self._write(self._waiting.popleft().result())
-            if not self._waiting:
-                break
-
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
+    def _submit(self) -> None:
+        self._waiting.append(self._pool.submit(self._encode_block, self._block))
+        self._block = bytearray()
+        self._empty = False
+        while self._waiting and (len(self._waiting) > self._threads or self._waiting[0].done()):
+            self._write(self._waiting.popleft().result())
 
-def _encode_block(encode: Callable[[bytearray], bytes], block: bytearray, size: int) -> bytes:
-    if len(block) == size and block == bytes(size):
-        return _zeros(encode, size)
-    return encode(block)
-
-
-@cache
-def _zeros(encode: Callable[[bytearray], bytes], size: int) -> bytes:
-    return encode(bytearray(size))
+    def _encode_block(self, block: bytearray) -> bytes:
+        """Encode in a worker; free space of an image, blocks of zeros, is encoded once."""
+        if block != self._zeros:
+            return self._encode(block)
+        if self._encoded_zeros is None:
+            self._encoded_zeros = self._encode(block)
+        return self._encoded_zeros
