@@ -381,6 +381,22 @@ def test_a_refusal_is_not_tried_again(site: Site, status: int, hint: str | None)
     assert len(site.asked) == 1
 
 
+def test_the_words_of_a_server_do_not_reach_the_terminal(site: Site) -> None:
+    def shout(handler: Handler, _site: Site) -> None:
+        handler.wfile.write(b"HTTP/1.0 418 \x1b[31mred\r\nContent-Length: 0\r\n\r\n")
+
+    site.answers = [shout]
+    with pytest.raises(MachineError, match=r"the server answered 418 \(I'm a Teapot\)") as caught:
+        read_all(site)
+    assert caught.value.what.isprintable()
+
+
+def test_an_answer_that_is_not_http_is_given_up_in_words(site: Site) -> None:
+    site.answers = [lambda handler, _site: (handler.wfile.write(b"SSH-2.0-\x1b[31m\r\n"), None)[1]] * 9
+    with pytest.raises(MachineError, match=r"not HTTP as it should be \(BadStatusLine\)"):
+        read_all(site)
+
+
 @pytest.mark.parametrize("encoding", ["gzip", "br", "identity, gzip"])
 def test_an_encoded_body_is_refused(site: Site, encoding: str) -> None:
     site.answers = [saying(200, Content_Encoding=encoding)]
@@ -411,7 +427,7 @@ def test_endless_redirects_are_refused(site: Site) -> None:
 @pytest.mark.parametrize("target", ["ftp://127.0.0.1/a", "file:///etc/passwd"])
 def test_a_redirect_out_of_http_is_refused(site: Site, target: str) -> None:
     site.answers = [saying(302, Location=target)]
-    with pytest.raises(MachineError, match="the server redirects"):
+    with pytest.raises(MachineError, match="redirects"):
         read_all(site)
 
 
@@ -532,7 +548,7 @@ def test_a_redirect_from_https_to_http_is_refused(
     secure: Site, site: Site, authority: tuple[Path, ssl.SSLContext]
 ) -> None:
     secure.answers = [saying(302, Location=site.url)]
-    with pytest.raises(MachineError, match="redirects to http://"):
+    with pytest.raises(MachineError, match="redirects from https to 'http'"):
         read_all(secure, ca_file=authority[0])
     assert not site.asked
 

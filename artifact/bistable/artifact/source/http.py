@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
-from bistable.artifact.errors import KeyUnusableError, MachineError, RequestError
+from bistable.artifact.errors import KeyUnusableError, MachineError, RequestError, quoted
 from bistable.artifact.limits import KIB
 from bistable.artifact.source.named import HttpSettings, SourceNotFoundError
 
@@ -84,7 +84,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         old, new = urlsplit(req.full_url), urlsplit(newurl)
         if new.scheme != "https" and (new.scheme, old.scheme) != ("http", "http"):
             raise MachineError(
-                f"cannot read {old.scheme}://{old.netloc}{old.path}: the server redirects to {new.scheme}://",
+                f"cannot read from {quoted(old.netloc)}: it redirects from {old.scheme} to {quoted(new.scheme)}",
                 hint="name the final address, if you trust it",
             )
         request = super().redirect_request(req, fp, code, msg, headers, newurl)
@@ -164,8 +164,8 @@ class HttpBody:
             except urllib.error.HTTPError as e:
                 with e:
                     if e.code not in RETRIED_STATUSES:
-                        self._refused(e.code, e.reason)
-                    self._pause(f"the server answered {e.code} ({e.reason})", self._retry_after(e.headers))
+                        self._refused(e.code)
+                    self._pause(f"the server answered {_phrase(e.code)}", self._retry_after(e.headers))
             except (OSError, http.client.HTTPException) as e:
                 cause = e.reason if isinstance(e, urllib.error.URLError) else e
                 if self._is_final(cause):
@@ -196,12 +196,14 @@ class HttpBody:
     def _check(self, response: http.client.HTTPResponse) -> None:
         encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
         if encoding != "identity":
-            self._fail(f"the server sends it encoded with {encoding!r}", hint="have the server send the file as it is")
+            self._fail(
+                f"the server sends it encoded with {quoted(encoding)}", hint="have the server send the file as it is"
+            )
         validators = (response.headers.get("ETag"), response.headers.get("Last-Modified"))
         if self._position:
             self._check_continuation(response, validators)
         elif response.status != http.HTTPStatus.OK:
-            self._fail(f"the server answered {response.status} ({response.reason}) where 200 is due")
+            self._fail(f"the server answered {_phrase(response.status)} where 200 is due")
         else:
             self.size = response.length
             self._validators = validators
@@ -230,7 +232,7 @@ class HttpBody:
                 self._changed()
             self.size = total
 
-    def _refused(self, status: int, reason: str) -> NoReturn:
+    def _refused(self, status: int) -> NoReturn:
         if status == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and self._position:
             self._changed()
         if status in {404, 410}:
@@ -244,7 +246,7 @@ class HttpBody:
         }
         if status in range(300, 400):
             self._fail("the server redirects without end, or nowhere")
-        self._fail(f"the server answered {status} ({reason})", hint=hints.get(status))
+        self._fail(f"the server answered {_phrase(status)}", hint=hints.get(status))
 
     def _changed(self) -> NoReturn:
         self._fail("it changed while it was read", hint="start again")
@@ -284,6 +286,12 @@ class HttpBody:
         self._settings.sleep(delay)
 
 
+def _phrase(status: int) -> str:
+    """Return a status with its usual meaning; the words that the server itself sends are not shown to anybody."""
+    known = next((known.phrase for known in http.HTTPStatus if known == status), None)
+    return str(status) if known is None else f"{status} ({known})"
+
+
 def _reason(error: object) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"the server's certificate is not trusted ({error.verify_message})"
@@ -293,4 +301,6 @@ def _reason(error: object) -> str:
         return error.strerror[0].lower() + error.strerror[1:]
     if isinstance(error, http.client.IncompleteRead | http.client.RemoteDisconnected):
         return "the connection ended early"
+    if isinstance(error, http.client.HTTPException):
+        return f"the answer is not HTTP as it should be ({type(error).__name__})"
     return str(error) or type(error).__name__
