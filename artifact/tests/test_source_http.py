@@ -18,7 +18,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from bistable.artifact import Policy, read_artifact
 from bistable.artifact.errors import KeyUnusableError, MachineError, RequestError
+from bistable.artifact.keys import read_verifiers
 from bistable.artifact.source import HttpSettings, SourceNotFoundError, open_source
 
 CONTENT = bytes(range(256)) * 8
@@ -490,6 +492,15 @@ def test_a_proxy_of_the_environment_is_used(site: Site, monkeypatch: pytest.Monk
     with open_source("http://artifacts.example/a.mender"):
         pass
     assert site.asked[0][":path"] == "http://artifacts.example/a.mender"
+
+
+def test_an_artifact_is_verified_over_a_connection_that_breaks(site: Site) -> None:
+    vectors = Path(__file__).parent / "vectors"
+    site.content = (vectors / "corpus" / "valid" / "v16-44-module-many-zstd-signed.mender").read_bytes()
+    site.answers = [dropping(cut) for cut in (100, 2000, 2001, 9000)]
+    policy = Policy(verifiers=read_verifiers(vectors / "keys" / "rsa2048.pub"))
+    with open_source(site.url, settings=Waiting().settings()) as source:
+        assert len(read_artifact(source, policy).files) == 3
 
 
 # --- TLS

@@ -73,7 +73,8 @@ def load_bundle(name: str, settings: HttpSettings | None = None) -> tuple[bytes,
             return read_bundle(source)
     except SourceNotFoundError as e:
         raise PolicyError(
-            f"cannot show what is attested: there is no {name}",
+            # The source's own words: an address may hold a password, which they leave out.
+            f"cannot show what is attested: {e.what.removeprefix('cannot read ')}",
             hint="attestations travel in a file of their own beside the artifact; copy it along, or make it",
             rule="attestation.missing",
         ) from e
