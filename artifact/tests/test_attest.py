@@ -560,7 +560,7 @@ def test_too_many_lines_are_refused() -> None:
 
 
 def test_a_missing_bundle_is_a_matter_of_policy(tmp_path: Path) -> None:
-    with pytest.raises(PolicyError, match="cannot show what is attested: .*/none: no such file") as caught:
+    with pytest.raises(PolicyError, match=r"cannot show what is attested: .*/none: no such file") as caught:
         load_bundle(str(tmp_path / "none"))
     assert caught.value.rule == "attestation.missing"
 
