@@ -12,7 +12,10 @@ DEFAULT_SECTION: Final = "Options"
 
 
 class Example(NamedTuple):
-    """One example: what it does (a phrase, no full stop) and the command line, without a prompt."""
+    """One example: what it does (a phrase, no full stop) and the command line, without a prompt.
+
+    A long line is broken as in a shell, with a backslash at the end.
+    """
 
     what: str
     line: str
@@ -55,7 +58,8 @@ class Command(click.Command):
             with formatter.section("Examples"):
                 for example in self.examples:
                     formatter.write(f"{'':{formatter.current_indent}}{example.what}:\n")
-                    formatter.write(f"{'':{formatter.current_indent + 2}}{example.line}\n")
+                    for line in example.line.splitlines():
+                        formatter.write(f"{'':{formatter.current_indent + 2}}{line}\n")
 
 
 class LazyGroup(click.Group):

@@ -22,6 +22,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 SECTION: Final = "Signing"
 PASSPHRASE_VARIABLE: Final = "BISTABLE_KEY_PASSPHRASE"  # noqa: S105 - the name of a variable
 PIN_VARIABLE: Final = "BISTABLE_PKCS11_PIN"
+PASSPHRASE_HINT: Final = f"use --key-passphrase-file, or {PASSPHRASE_VARIABLE} in the environment"
 PASSPHRASE_SIZE: Final = 4096
 """Largest passphrase file that is read, in bytes."""
 
@@ -144,18 +145,42 @@ def passphrase_for(key: Path, file: Path | None) -> bytes | None:
     """
     from bistable.artifact.keys.pem import read_key_file, split_pem
 
+    given = given_passphrase(file)
+    if given is not None or not any(block.is_encrypted for block in split_pem(read_key_file(key), origin=str(key))):
+        return given
+    if not _somebody_there():
+        raise KeyUnusableError(f"cannot open {key}: it is encrypted, and no passphrase is given", hint=PASSPHRASE_HINT)
+    return str(click.prompt(f"Passphrase of {key}", hide_input=True, err=True)).encode()
+
+
+def new_passphrase(file: Path | None) -> bytes:
+    """Return the passphrase for a new key, asked for twice if nothing else gives it.
+
+    Raises:
+        KeyUnusableError: a file cannot be read, or nobody can be asked.
+    """
+    given = given_passphrase(file)
+    if given is not None:
+        return given
+    if not _somebody_there():
+        raise KeyUnusableError("cannot encrypt the key: no passphrase is given", hint=PASSPHRASE_HINT)
+    return str(click.prompt("New passphrase", hide_input=True, confirmation_prompt=True, err=True)).encode()
+
+
+def given_passphrase(file: Path | None) -> bytes | None:
+    """Return the passphrase in a file's first line, else the one in the environment, else None.
+
+    Raises:
+        KeyUnusableError: the file cannot be read, or its first line is empty.
+    """
     if file is not None:
         return _first_line(file)
-    if given := os.environ.get(PASSPHRASE_VARIABLE):
-        return os.fsencode(given)
-    if not any(block.is_encrypted for block in split_pem(read_key_file(key), origin=str(key))):
-        return None
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise KeyUnusableError(
-            f"cannot open {key}: it is encrypted, and no passphrase is given",
-            hint=f"use --key-passphrase-file, or {PASSPHRASE_VARIABLE} in the environment",
-        )
-    return str(click.prompt(f"Passphrase of {key}", hide_input=True, err=True)).encode()
+    given = os.environ.get(PASSPHRASE_VARIABLE)
+    return os.fsencode(given) if given else None
+
+
+def _somebody_there() -> bool:
+    return sys.stdin.isatty() and sys.stderr.isatty()
 
 
 def one_verifier(path: Path) -> Any:
