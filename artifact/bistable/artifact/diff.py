@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
@@ -111,8 +111,6 @@ class _Side:
         return data
 
     def finish(self) -> Artifact:
-        for incoming in self._reader.files():
-            incoming.finish()
         return self._reader.finish()
 
     def unpack(self, image: Scratch) -> Artifact:
@@ -138,7 +136,7 @@ def _diff(
     return ArtifactDiff(
         facts=tuple(
             Difference(what=key[0], name=key[1], old=old.get(key), new=new.get(key))
-            for key in {**old, **new}
+            for key in _by_kind({**old, **new})
             if old.get(key) != new.get(key)
         ),
         payload=tuple(
@@ -150,6 +148,14 @@ def _diff(
         why_not=why_not,
         identical=sides[0].digest() == sides[1].digest(),
     )
+
+
+def _by_kind(keys: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Put facts of one kind together, the kinds in the order in which they came."""
+    kinds: dict[str, list[tuple[str, str]]] = {}
+    for key in keys:
+        kinds.setdefault(key[0], []).append(key)
+    return [key for found in kinds.values() for key in found]
 
 
 def _facts(artifact: Artifact, signature: bytes | None) -> Iterator[tuple[tuple[str, str], str]]:

@@ -6,7 +6,7 @@ the artifact is written anew with the same header, and appears under its name wh
 
 import hashlib
 import posixpath
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,11 +20,11 @@ from bistable.artifact.image import (
     list_directory,
     make_directory,
     open_image,
-    read_file,
     remove,
     remove_tree,
+    walk_image,
 )
-from bistable.artifact.image.volume import find
+from bistable.artifact.image.volume import find, require
 from bistable.artifact.keys import Signer
 from bistable.artifact.model import Compression, Head, Header
 from bistable.artifact.reader import ArtifactReader
@@ -145,17 +145,17 @@ def list_files(source: Source, path: str = "/", policy: Policy | None = None) ->
         return list_directory(image, path)
 
 
-def read_files(
-    source: Source, paths: Sequence[str], write: Callable[[bytes], object], policy: Policy | None = None
-) -> tuple[Entry, ...]:
-    """Give the content of files in the image in an artifact to `write`, one after the other, and return what they are.
+def list_tree(source: Source, path: str = "/", policy: Policy | None = None) -> tuple[Entry, ...]:
+    """Return `path` and everything beneath it in the image in an artifact, a directory before its content.
 
     Raises:
-        RequestError: a path does not exist or is no file.
-        RejectedError, UnsupportedError: as for `list_files`.
+        RequestError, RejectedError, UnsupportedError: as for `list_files`.
     """
     with unpacked_image(source, policy) as image:
-        return tuple(read_file(image, path, write) for path in paths)
+        with open_image(image) as volume:
+            top = require(volume, path).path
+        below = top.rstrip("/") + "/"
+        return tuple(entry for entry in walk_image(image) if entry.path == top or entry.path.startswith(below))
 
 
 def edit_image(

@@ -4,13 +4,23 @@ with open("release-1.mender", "rb") as file:
     findings = lint_artifact(file, find_profile("mender-client-4"))
 """
 
-from bistable.artifact.lint.evidence import Evidence, examine
+from bistable.artifact.lint.evidence import Evidence, examine, examine_image
 from bistable.artifact.lint.judge import judge
 from bistable.artifact.lint.profiles import DEFAULT_PROFILE, PROFILES, Profile, find_profile
 from bistable.artifact.model import Finding
 from bistable.artifact.streams import Source
 
-__all__ = ["DEFAULT_PROFILE", "PROFILES", "Evidence", "Profile", "examine", "find_profile", "judge", "lint_artifact"]
+__all__ = [
+    "DEFAULT_PROFILE",
+    "PROFILES",
+    "Evidence",
+    "Profile",
+    "examine",
+    "examine_image",
+    "find_profile",
+    "judge",
+    "lint_artifact",
+]
 
 
 def lint_artifact(

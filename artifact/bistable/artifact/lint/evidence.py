@@ -1,5 +1,6 @@
 """What a linter has to know of an artifact, gathered in one pass over it. FORMAT.md §11."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -7,8 +8,10 @@ from bistable.artifact.errors import LimitError
 from bistable.artifact.keys import decode_signature
 from bistable.artifact.limits import MIB
 from bistable.artifact.lint.frames import PREFIX_SIZE, Needs, decoder_needs
-from bistable.artifact.model import Compression, Finding, Head, PayloadFile
+from bistable.artifact.lint.inside import Inside, look_inside
+from bistable.artifact.model import ROOTFS_IMAGE, Artifact, Compression, Finding, Head, PayloadFile
 from bistable.artifact.reader import ArtifactReader
+from bistable.artifact.scratch import scratch_file, unpack_file
 from bistable.artifact.streams import Source
 from bistable.artifact.trust import Policy
 
@@ -21,7 +24,8 @@ class Evidence:
 
     `size` in bytes; `signature` decoded, None if unsigned; `data_needs` is what decompressing the payload takes;
     `data_stored` the stored size of the data member in bytes, None if there is none. `findings` are what the reader
-    tolerated. `payload_read` is False if the payload could not be read within this reader's limits.
+    tolerated. `payload_read` is False if the payload could not be read within this reader's limits. `inside` is what
+    the image says of itself, None if nobody looked.
     """
 
     head: Head
@@ -33,6 +37,7 @@ class Evidence:
     findings: tuple[Finding, ...]
     files: tuple[PayloadFile, ...] = ()
     payload_read: bool = True
+    inside: Inside | None = None
 
 
 def examine(source: Source) -> Evidence:
@@ -41,6 +46,20 @@ def examine(source: Source) -> Evidence:
     Raises:
         RejectedError: it is no artifact, or a damaged one; a signature is not checked.
     """
+    return _examine(source, _read_through)
+
+
+def examine_image(source: Source) -> Evidence:
+    """Do what `examine` does, and look into the image of a root file system, unpacked to an unnamed file in TMPDIR.
+
+    Raises:
+        RejectedError: as for `examine`.
+        MachineError: there is no room to unpack, or a tool is missing.
+    """
+    return _examine(source, _read_into)
+
+
+def _examine(source: Source, read_payload: Callable[[ArtifactReader], tuple[Artifact, Inside | None]]) -> Evidence:
     watched = _Watched(source)
     reader = ArtifactReader(watched, Policy(allow_augment=True))
     head = reader.read_head()
@@ -57,10 +76,10 @@ def examine(source: Source) -> Evidence:
         findings=head.findings,
     )
     try:
-        for incoming in reader.files():
-            incoming.finish()
-        artifact = reader.finish()
-        evidence = replace(evidence, size=artifact.size, findings=artifact.findings, files=tuple(artifact.files))
+        artifact, inside = read_payload(reader)
+        evidence = replace(
+            evidence, size=artifact.size, findings=artifact.findings, files=tuple(artifact.files), inside=inside
+        )
     except LimitError as e:
         if e.rule != _WINDOW_RULE:
             raise
@@ -68,6 +87,20 @@ def examine(source: Source) -> Evidence:
     if reader.data_compression is None or span is None:
         return evidence
     return replace(evidence, data_needs=decoder_needs(reader.data_compression, watched.kept[: span[2] - span[1]]))
+
+
+def _read_through(reader: ArtifactReader) -> tuple[Artifact, None]:
+    return reader.finish(), None
+
+
+def _read_into(reader: ArtifactReader) -> tuple[Artifact, Inside | None]:
+    head = reader.read_head()
+    names = list(head.payload_digests())
+    if head.header.info.payload_type != ROOTFS_IMAGE or len(names) != 1:
+        return _read_through(reader)
+    with scratch_file(names[0]) as scratch:
+        artifact = unpack_file(reader, scratch)
+        return artifact, look_inside(scratch.path)
 
 
 class _Watched:

@@ -1,11 +1,21 @@
 """How devices match the patterns of `clears_artifact_provides`. FORMAT.md §5.6."""
 
-import re
-
 
 def matches(pattern: str, key: str) -> bool:
     """Return whether `pattern` clears `key`: `*` is any run of characters, all else literal, the whole key counts."""
-    return re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), key, re.DOTALL) is not None
+    first, *rest = pattern.split("*")
+    if not rest:
+        return key == pattern
+    *middle, last = rest
+    at, end = len(first), len(key) - len(last)
+    if at > end or not key.startswith(first) or not key.endswith(last):
+        return False
+    for piece in middle:
+        found = key.find(piece, at, end)
+        if found < 0:
+            return False
+        at = found + len(piece)
+    return True
 
 
 def crashing_key(pattern: str) -> str | None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final, TypeAlias
 
-from bistable.artifact.errors import Where
+from bistable.artifact.errors import Where, quoted
 from bistable.artifact.limits import KIB, MIB
 from bistable.artifact.lint.evidence import Evidence
 from bistable.artifact.lint.profiles import GIB, Profile
@@ -43,25 +43,30 @@ def check_version(evidence: Evidence, profile: Profile) -> Iterator[Finding]:
 
 def check_compression(evidence: Evidence, profile: Profile) -> Iterator[Finding]:
     """Header and payload may be compressed differently."""
-    parts = (("header.tar", evidence.head.header_compression), ("data/0000.tar", evidence.data_compression))
-    known = ", ".join(sorted(kind.label for kind in profile.compressions))
-    for stem, kind in parts:
+    members: dict[Compression, list[str]] = {}
+    for stem, kind in (
+        ("header.tar", evidence.head.header_compression),
+        ("data/0000.tar", evidence.data_compression),
+    ):
         if kind is not None and kind not in profile.compressions:
-            yield refusal(
-                profile,
-                rule="lint.compression",
-                what=f"{stem}{kind.value} is compressed with {kind.label}, which {profile.title} does not read",
-                member=stem + kind.value,
-                hint=_recompress_hint(evidence, profile, known),
-            )
+            members.setdefault(kind, []).append(stem + kind.value)
+    for kind, names in members.items():
+        yield refusal(
+            profile,
+            rule="lint.compression",
+            what=f"{' and '.join(names)}: compressed with {kind.label}, which {profile.title} does not read",
+            member=names[0],
+            hint=_recompress_hint(evidence, profile),
+        )
 
 
-def _recompress_hint(evidence: Evidence, profile: Profile, known: str) -> str:
-    kind = "gzip" if Compression.GZIP in profile.compressions else "none"
-    command = f"`bistable artifact repack --compression {kind}`"
+def _recompress_hint(evidence: Evidence, profile: Profile) -> str:
+    known = ", ".join(kind.label for kind in Compression if kind in profile.compressions)
+    best = "gzip" if Compression.GZIP in profile.compressions else "none"
+    command = f"bistable artifact repack --compression {best}"
     if evidence.head.signature is SignatureState.UNSIGNED:
-        return f"it reads {known}; compress it again: {command}"
-    return f"it reads {known}; compress it again, and sign it again since the header changes: {command} with -k KEY"
+        return f"it reads {known}: `{command}`"
+    return f"it reads {known}: `{command} -k KEY`; the header changes, so it has to be signed again"
 
 
 def check_window(evidence: Evidence, profile: Profile) -> Iterator[Finding]:
@@ -161,18 +166,18 @@ def check_header(evidence: Evidence, profile: Profile) -> Iterator[Finding]:
             continue
         yield Finding(
             rule="lint.depends-list",
-            what=f"the artifact depends on a list of values for {key}, which {profile.title} does not read"
+            what=f"the artifact depends on a list of values for {quoted(key)}, which {profile.title} does not read"
             if not profile.depends_lists
-            else f"the artifact depends on a list of values for {key}, which Mender clients from 4.0 on refuse",
+            else f"the artifact depends on a list of values for {quoted(key)}, which Mender clients from 4.0 on refuse",
             severity=Severity.WARNING if profile.depends_lists else Severity.ERROR,
             where=Where(member="type-info"),
-            hint=f"write one artifact for each value: `--depends {key}:VALUE`",
+            hint="write one artifact for each value",
         )
     if header.scripts and not profile.scripts:
         yield refusal(
             profile,
             rule="lint.scripts",
-            what=f"the artifact has {len(header.scripts)} state scripts, and {profile.title} runs none",
+            what=f"the artifact has state scripts, and {profile.title} runs none",
             member="scripts/",
         )
 

@@ -2,12 +2,14 @@
 
 import json
 import re
+import shlex
 from collections.abc import Iterator
 from typing import Final
 
-from bistable.artifact.errors import Where
+from bistable.artifact.errors import Where, quoted
 from bistable.artifact.limits import MIB
 from bistable.artifact.lint.evidence import Evidence
+from bistable.artifact.lint.inside import RELEASE_FILE
 from bistable.artifact.lint.patterns import crashing_key, matches
 from bistable.artifact.lint.profiles import Profile
 from bistable.artifact.lint.targets import Check, size_text
@@ -22,6 +24,9 @@ EXACT_INTEGERS: Final = 2**53 - 1
 
 DEFAULT_CLEARS: Final = frozenset({"artifact_group", "rootfs_image_checksum"})
 """Written by default for the sake of devices that once had them; they need not match anything."""
+
+MOST: Final = 1000
+"""How many patterns and keys are looked at; real artifacts have a handful, and each is compared with each."""
 
 _NEVER_RUN: Final = re.compile(r"Artifact(Rollback|RollbackReboot|Failure)_Error_")
 _ELF: Final = b"\x7fELF"
@@ -58,13 +63,16 @@ def check_old_version(evidence: Evidence, _profile: Profile) -> Iterator[Finding
 def check_names(evidence: Evidence, _profile: Profile) -> Iterator[Finding]:
     """White space in names gets lost in shells, logs and URLs, and mender-artifact does not write it."""
     info = evidence.head.header.info
-    for what, name in (("name", info.artifact_name), ("group", info.artifact_group or "")):
+    for what, name, option in (
+        ("name", info.artifact_name, "-n NAME"),
+        ("group", info.artifact_group or "", "-g GROUP"),
+    ):
         if any(character.isspace() for character in name):
             yield warning(
                 rule="lint.white-space",
-                what=f"the artifact {what} {name!r} holds white space",
+                what=f"the artifact {what} {quoted(name)} holds white space",
                 member="header-info",
-                hint="give it another name: `bistable artifact modify -n NAME`" if what == "name" else None,
+                hint=f"change it: `bistable artifact modify {option}`",
             )
 
 
@@ -95,7 +103,7 @@ def check_clears(evidence: Evidence, _profile: Profile) -> Iterator[Finding]:
     payload_type = header.info.payload_type
     if payload_type is None or evidence.head.version == 2:
         return
-    keys = [*info.provides, *(["artifact_group"] if header.info.artifact_group else [])]
+    keys = [*(["artifact_group"] if header.info.artifact_group else []), *info.provides][:MOST]
     if info.clears_provides is None:
         if payload_type != ROOTFS_IMAGE:
             yield warning(
@@ -103,19 +111,20 @@ def check_clears(evidence: Evidence, _profile: Profile) -> Iterator[Finding]:
                 what="the artifact says nothing of what it clears: clients may delete everything that is provided, "
                 "the version of the root file system included",
                 member="type-info",
-                hint=f"name what this kind of update replaces: `--clears-provides {ROOTFS_IMAGE}.{payload_type}.*`",
+                hint=f"name what this kind of update replaces: `--clears-provides '{ROOTFS_IMAGE}.{payload_type}.*'`",
             )
         return
-    for pattern in info.clears_provides:
+    patterns = info.clears_provides[:MOST]
+    for pattern in patterns:
         yield from _check_pattern(pattern, keys)
-    for key in info.provides:
-        if not any(matches(pattern, key) for pattern in info.clears_provides):
+    for key in list(info.provides)[:MOST]:
+        if not any(matches(pattern, key) for pattern in patterns):
             yield warning(
                 rule="lint.not-cleared",
-                what=f"the artifact provides {key} and does not clear it: an update that no longer provides it will "
-                "leave it behind",
+                what=f"the artifact provides {quoted(key)} and does not clear it: an update that no longer provides it "
+                "will leave it behind",
                 member="type-info",
-                hint=f"add a pattern that matches it: `bistable artifact modify --clears-provides '{key}'`",
+                hint=f"add a pattern that matches it: `bistable artifact modify --clears-provides {shlex.quote(key)}`",
             )
 
 
@@ -123,7 +132,7 @@ def _check_pattern(pattern: str, keys: list[str]) -> Iterator[Finding]:
     if pattern not in DEFAULT_CLEARS and not any(matches(pattern, key) for key in keys):
         yield warning(
             rule="lint.clears-nothing",
-            what=f"the pattern {pattern!r} clears nothing that the artifact itself provides",
+            what=f"the pattern {quoted(pattern)} clears nothing that the artifact itself provides",
             member="type-info",
             hint="patterns match whole keys, * stands for any run of characters: is it spelt like the keys?",
         )
@@ -131,8 +140,8 @@ def _check_pattern(pattern: str, keys: list[str]) -> Iterator[Finding]:
     if crashing is not None:
         yield warning(
             rule="lint.clears-crash",
-            what=f"the pattern {pattern!r} ends Mender clients from 4.0 on with an exception if the device stores a "
-            f"short key, such as {crashing!r}",
+            what=f"the pattern {quoted(pattern)} crashes Mender clients from 4.0 on if the device stores "
+            f"a short key, such as {quoted(crashing)}",
             member="type-info",
             hint="end patterns in *",
         )
@@ -170,20 +179,20 @@ def check_scripts(evidence: Evidence, _profile: Profile) -> Iterator[Finding]:
         if _NEVER_RUN.match(script.name):
             yield warning(
                 rule="lint.script-never-runs",
-                what=f"the state script {script.name} is never run: its state has no error transition",
+                what=f"the state script {quoted(script.name)} is never run: its state has no error transition",
                 member=member,
             )
         if first_line.startswith(b"#!") and first_line.endswith(b"\r"):
             yield warning(
                 rule="lint.script-interpreter",
-                what=f"the state script {script.name} has DOS line ends: the device will not find its interpreter",
+                what=f"the state script {quoted(script.name)} has DOS line ends: it will not start",
                 member=member,
                 hint="convert it, for example with dos2unix",
             )
         elif not first_line.startswith((b"#!", _ELF)):
             yield warning(
                 rule="lint.script-interpreter",
-                what=f"the state script {script.name} is neither a program nor names an interpreter: it will not start",
+                what=f"the state script {quoted(script.name)} names no interpreter: it will not start",
                 member=member,
                 hint="begin it with #!/bin/sh",
             )
@@ -224,6 +233,27 @@ def check_files(evidence: Evidence, _profile: Profile) -> Iterator[Finding]:
             )
 
 
+def check_inside(evidence: Evidence, _profile: Profile) -> Iterator[Finding]:
+    """The root file system says what release it is, and clients believe it until an update tells them better."""
+    inside, name = evidence.inside, evidence.head.header.info.artifact_name
+    if inside is None:
+        return
+    member = next((DATA_PREFIX + file.name for file in evidence.files), "data")
+    if inside.release not in {None, name}:
+        yield warning(
+            rule="lint.release-name",
+            what=f"the image calls itself {quoted(inside.release)} (in {RELEASE_FILE}), the artifact is {quoted(name)}",
+            member=member,
+            hint="give the artifact the image's name, or build the image with the artifact's",
+        )
+    if inside.damage is not None:
+        yield warning(rule="lint.image-damaged", what=inside.damage, member=member, hint="build the image again")
+    if inside.unreadable is not None:
+        yield Finding(
+            rule="lint.image-kind", what=inside.unreadable, severity=Severity.NOTE, where=Where(member=member)
+        )
+
+
 TRAPS: Final[tuple[Check, ...]] = (
     check_unsigned,
     check_old_version,
@@ -234,4 +264,5 @@ TRAPS: Final[tuple[Check, ...]] = (
     check_scripts,
     check_numbers,
     check_files,
+    check_inside,
 )

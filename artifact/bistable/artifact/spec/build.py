@@ -1,15 +1,11 @@
 """From what a build file asks for to an artifact."""
 
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from bistable.artifact import jsonio
-from bistable.artifact.errors import KeyUnusableError, MachineError, RequestError
-from bistable.artifact.image import make_image
+from bistable.artifact.errors import KeyUnusableError, RequestError
 from bistable.artifact.keys import Signer, command_signer, pkcs11_signer, read_signer, read_verifiers
 from bistable.artifact.limits import SCRIPT_SIZE
 from bistable.artifact.model import ROOTFS_IMAGE, Script
@@ -19,29 +15,6 @@ from bistable.artifact.writer.request import meta_data_limit
 
 TAR_SUFFIXES: Final = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.zst", ".tzst")
 """A root file system whose name ends so is a tar file to make an image of; anything else that is a file is an image."""
-
-
-@contextmanager
-def prepared(spec: BuildSpec, *, beside: Path, epoch: int | None = None) -> Iterator[WriteRequest]:
-    """Give the request that writes what `spec` asks for; of a directory or a tar file the image is made first.
-
-    That image is in a private directory in `beside` for as long as the block runs; `epoch` is its time.
-
-    Raises:
-        RequestError: a file is missing or cannot be what it is to be.
-        MachineError: a tool is missing or fails.
-    """
-    if spec.payload_type != ROOTFS_IMAGE or not is_tree(spec.files[0]):
-        yield to_request(spec)
-        return
-    try:
-        directory = tempfile.TemporaryDirectory(dir=beside, prefix=".bistable-")
-    except OSError as e:
-        raise MachineError(f"cannot make a temporary directory in {beside}: {e.strerror}") from e
-    with directory as name:
-        image = Path(name) / f"rootfs.{spec.image.kind.value}"
-        make_image(spec.files[0], image, replace(spec.image, epoch=epoch))
-        yield to_request(replace(spec, files=(image,)))
 
 
 def is_tree(path: Path) -> bool:
@@ -63,7 +36,7 @@ def to_request(spec: BuildSpec) -> WriteRequest:
         depends=spec.depends,
         clears=spec.clears,
         default_clears=spec.default_clears,
-        scripts=tuple(_scripts(spec.scripts)),
+        scripts=read_scripts(spec.scripts),
         software=spec.software,
     )
     if spec.payload_type is None:
@@ -71,7 +44,9 @@ def to_request(spec: BuildSpec) -> WriteRequest:
     files = [InputFile(name=path.name, path=path) for path in spec.files]
     if spec.payload_type == ROOTFS_IMAGE:
         if is_tree(spec.files[0]):
-            raise RequestError(f"cannot write {spec.files[0]} as an image: it is the content of one")
+            raise RequestError(
+                f"cannot write {spec.files[0]} as an image: it is the content of one", hint="make an image of it first"
+            )
         return rootfs_request(
             files[0], name=spec.name, device_types=spec.device_types, extras=extras, checksum_key=spec.checksum_key
         )
@@ -102,14 +77,19 @@ def open_signer(sign_with: SignWith, *, passphrase: bytes | None = None, pin: st
     return command_signer(sign_with.command, public=verifiers[0])
 
 
-def _scripts(paths: tuple[Path, ...]) -> Iterator[Script]:
-    """Read state scripts; of a directory every file is one, in the order of their names."""
+def read_scripts(paths: Sequence[Path]) -> tuple[Script, ...]:
+    """Read state scripts; of a directory every file is one, in the order of their names.
+
+    Raises:
+        RequestError: a file is missing or too large, or a directory is empty.
+    """
+    scripts = []
     for path in paths:
         found = sorted(file for file in path.iterdir() if file.is_file()) if path.is_dir() else [path]
         if not found:
             raise RequestError(f"cannot take state scripts from {path}: the directory is empty")
-        for file in found:
-            yield Script(name=file.name, content=_read(file, SCRIPT_SIZE))
+        scripts += [Script(name=file.name, content=_read(file, SCRIPT_SIZE)) for file in found]
+    return tuple(scripts)
 
 
 def _meta_data(spec: BuildSpec) -> bytes | None:

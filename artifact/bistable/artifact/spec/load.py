@@ -45,7 +45,7 @@ class BuildSpec:
     payload_type: str | None
     device_types: tuple[str, ...]
     output: Path | None = None
-    codec: Codec = field(default_factory=Codec)
+    compression: str = "zstd"
     scripts: tuple[Path, ...] = ()
     files: tuple[Path, ...] = ()
     image: ImageOptions = field(default_factory=ImageOptions)
@@ -60,6 +60,11 @@ class BuildSpec:
     default_clears: bool = True
     software: SoftwareVersion = field(default_factory=SoftwareVersion)
     sign_with: SignWith | None = None
+
+    @property
+    def codec(self) -> Codec:
+        """Return what `compression` says."""
+        return Codec.parse(self.compression)
 
 
 def load(
@@ -161,7 +166,7 @@ class _Reading:
             payload_type=kind,
             device_types=tuple(self._value("artifact", "device-types")),
             output=self._path("artifact", "output"),
-            codec=self._codec(),
+            compression=self._compression(),
             scripts=self._paths("artifact", "scripts"),
             files=self._files(kind),
             image=self._image(kind),
@@ -198,12 +203,13 @@ class _Reading:
             return None
         return ROOTFS_NAMES[0] if value in ROOTFS_NAMES else value
 
-    def _codec(self) -> Codec:
-        value = self._value("artifact", "compression")
+    def _compression(self) -> str:
+        value: str = self._value("artifact", "compression", "zstd")
         try:
-            return Codec() if value is None else Codec.parse(value)
+            Codec.parse(value)
         except RequestError as e:
             self._text.refuse(_reason(e), table="artifact", key="compression", hint=e.hint)
+        return value
 
     def _files(self, kind: str | None) -> tuple[Path, ...]:
         file, files = self._path("payload", "file"), self._paths("payload", "files")
