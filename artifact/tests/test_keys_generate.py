@@ -78,7 +78,7 @@ def test_a_fingerprint_is_over_the_public_key_in_der() -> None:
 def test_a_key_that_artifacts_cannot_use_is_described_with_the_reason() -> None:
     (described,) = describe_keys(pem("ec384.pub"), origin="k")
     assert described.problem is not None
-    assert "RSA keys of 2048 bits or more, or with EC P-256 keys" in described.problem
+    assert "RSA keys of 2048 to 16384 bits, or with EC P-256 keys" in described.problem
     assert describe_keys(pem("ec256.pub"), origin="k")[0].problem is None
 
 

@@ -1,6 +1,8 @@
 """Signing with private keys from PEM files."""
 
+import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,8 +16,9 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from bistable.artifact import sign_artifact
 from bistable.artifact.errors import KeyUnusableError
-from bistable.artifact.keys import load_signer, load_verifier, read_signer
+from bistable.artifact.keys import generate, load_signer, load_verifier, read_signer
 from bistable.artifact.keys.signature import join_numbers
 
 KEYS = Path(__file__).parent / "vectors" / "keys"
@@ -45,6 +48,15 @@ def test_every_form_of_a_private_key_signs(name: str, form: PrivateFormat, passp
 def test_signatures_have_the_size_that_was_promised(name: str, size: int) -> None:
     signer = load_signer(pem(f"{name}.key"), origin="k")
     assert signer.signature_size == size == len(signer.sign(MESSAGE))
+
+
+@pytest.mark.parametrize("name", ["rsa2048", "ec256"])
+def test_a_signature_that_does_not_verify_is_not_given_out(name: str) -> None:
+    """As when memory failed while signing: such a signature could even give the key away."""
+    signer = load_signer(pem(f"{name}.key"), origin="k")
+    other = load_verifier(generate("rsa2048" if name == "rsa2048" else "p256").public, origin="other")
+    with pytest.raises(KeyUnusableError, match="does not match the public key"):
+        replace(signer, public=other).sign(MESSAGE)
 
 
 @pytest.mark.parametrize("name", ["rsa2048", "ec256"])
@@ -137,6 +149,21 @@ def test_openssl_agrees_with_the_signatures(name: str, tmp_path: Path, openssl: 
     subprocess.run(command, input=MESSAGE, check=True, capture_output=True)
 
 
+@pytest.mark.peer
+@pytest.mark.parametrize("name", ["rsa2048", "rsa3072", "ec256"])
+def test_mender_artifact_agrees_with_the_signatures(name: str, tmp_path: Path) -> None:
+    program = shutil.which("mender-artifact") or pytest.skip("mender-artifact is not installed")
+    plain, signed = tmp_path / "plain.mender", tmp_path / "signed.mender"
+    what = ["write", "bootstrap-artifact", "-n", "one", "-t", "acorn", "-o", plain]
+    subprocess.run([program, *what], check=True, capture_output=True)
+    sign_artifact(plain, signed, read_signer(KEYS / f"{name}.key"))
+    done = subprocess.run([program, "validate", "-k", KEYS / f"{name}.pub", signed], check=False, capture_output=True)
+    assert done.returncode == 0, done.stderr
+    other = "rsa2048.pub" if name != "rsa2048" else "rsa3072.pub"
+    done = subprocess.run([program, "validate", "-k", KEYS / other, signed], check=False, capture_output=True)
+    assert done.returncode != 0
+
+
 def _sha256():
     from cryptography.hazmat.primitives.hashes import SHA256
 
@@ -145,6 +172,4 @@ def _sha256():
 
 @pytest.fixture
 def openssl() -> str:
-    import shutil
-
     return shutil.which("openssl") or pytest.skip("the program openssl is not installed")

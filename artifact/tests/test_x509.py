@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+from base64 import encodebytes
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -23,6 +24,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from bistable.artifact.errors import KeyUnusableError
 from bistable.artifact.keys import certificate_verifier, load_signer
+from bistable.artifact.keys.revocation import check_revocation
 
 KEYS = Path(__file__).parent / "vectors" / "keys"
 MESSAGE = b"0" * 64 + b"  version\n"
@@ -116,6 +118,7 @@ class ListPlan:
     issuer: str
     revoked: tuple[int, ...] = ()
     key: str | None = None
+    digest: str = "SHA256"
     since: datetime = NOW - 2 * DAY
     until: datetime = NOW + 2 * DAY
     extra: tuple[tuple[x509.ExtensionType, bool], ...] = ()
@@ -128,7 +131,7 @@ class ListPlan:
             builder = builder.add_revoked_certificate(entry)
         for extension, critical in self.extra:
             builder = builder.add_extension(extension, critical)
-        return builder.sign(key(self.key or self.issuer), hashes.SHA256())
+        return builder.sign(key(self.key or self.issuer), getattr(hashes, self.digest)())
 
 
 ROOT_LIST = ListPlan("Root")
@@ -341,6 +344,11 @@ CASES = {
     "list with an unknown critical extension": Case(
         "it has a critical extension", lists=(ROOT_LIST, replace(MIDDLE_LIST, extra=((UNKNOWN, True),)))
     ),
+    "list with a short hash": Case(
+        "cannot be used: it is signed with SHA224",
+        lists=(ROOT_LIST, replace(MIDDLE_LIST, digest="SHA224")),
+        openssl=True,
+    ),
     "delta list": Case(
         "it has a critical extension that is not supported (2.5.29.27)",
         lists=(ROOT_LIST, replace(MIDDLE_LIST, extra=((x509.CRLNumber(2), False), (x509.DeltaCRLIndicator(1), True)))),
@@ -479,6 +487,17 @@ def test_trusted_certificates_and_lists_may_be_bundles() -> None:
     )
 
 
+def test_a_list_without_an_end_is_never_current() -> None:
+    class Endless:
+        next_update_utc = None
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(MIDDLE_LIST.make(), name)
+
+    path = [LEAF.make(), MIDDLE.make()]
+    assert "does not say when the next one is due" in refusal(lambda: check_revocation(path, [Endless()], at=NOW))
+
+
 def test_a_chain_of_too_many_certificates_is_refused_quickly() -> None:
     chain = pem((LEAF,)) + pem((MIDDLE,)) * 16
     assert "it holds more than 16 certificates" in refusal(
@@ -511,12 +530,22 @@ def test_what_is_no_chain_is_called_by_its_name(chain: bytes, words: str) -> Non
     assert words in refusal(lambda: certificate_verifier(chain, trust=[], at=NOW, origin="chain.pem"))
 
 
+@pytest.mark.parametrize("kind", [0x03, 0x77], ids=["a bit string", "no kind of string"])
+def test_a_name_that_is_no_text_is_damage(kind: int) -> None:
+    der = LEAF.make().public_bytes(Encoding.DER).replace(b"\x0c\x06Middle", bytes([kind]) + b"\x06Middle")
+    chain = b"-----BEGIN CERTIFICATE-----\n" + encodebytes(der) + b"-----END CERTIFICATE-----\n" + pem((MIDDLE,))
+    assert "is damaged" in refusal(lambda: certificate_verifier(chain, trust=each((ROOT,)), at=NOW, origin="c"))
+
+
+def test_a_moment_without_a_time_zone_is_the_callers_mistake() -> None:
+    with pytest.raises(ValueError, match="time zone"):
+        certificate_verifier(pem((LEAF,)), trust=[], at=NOW.replace(tzinfo=None), origin="c")
+
+
 def test_every_flipped_byte_of_a_certificate_is_refused_or_harmless_and_never_a_crash() -> None:
     der = LEAF.make().public_bytes(Encoding.DER)
     trust, others = each((ROOT,)), pem((MIDDLE,))
     good = check(CASES["good"])
-    from base64 import encodebytes
-
     for position in range(len(der)):
         bad = bytearray(der)
         bad[position] ^= 0x41

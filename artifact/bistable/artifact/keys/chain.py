@@ -124,7 +124,7 @@ def show_time(moment: datetime) -> str:
 def key_problem(certificate: x509.Certificate) -> str | None:
     """Return why signatures by an authority's key are not believed, or None."""
     key = certificate.public_key()
-    if isinstance(key, rsa.RSAPublicKey) and key.key_size >= RSA_BITS:
+    if isinstance(key, rsa.RSAPublicKey) and key.key_size in RSA_BITS:
         return None
     if isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, STRONG_CURVES):
         return None

