@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SOURCES = ROOT / "artifact" / "bistable"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 VERSION = PROJECT["project"]["version"]
-RULES = ROOT / "docs" / "reference" / "rules.md"
+RULES = [ROOT / "docs" / "reference" / name for name in ("rules.md", "attestations.md")]
 
 
 def tracked(suffix: str = "") -> list[Path]:
@@ -191,7 +191,8 @@ def keyword_rules() -> set[str]:
 
 def listed_rules() -> set[str]:
     """Return the identifiers in the tables of the reference."""
-    return set(re.findall(r"^\| `([a-z-]+\.[a-z0-9-]+)` \|", RULES.read_text(), flags=re.MULTILINE))
+    text = "\n".join(path.read_text() for path in RULES)
+    return set(re.findall(r"^\| `([a-z-]+\.[a-z0-9-]+)` \|", text, flags=re.MULTILINE))
 
 
 def test_every_rule_in_the_code_is_explained_in_the_reference() -> None:
