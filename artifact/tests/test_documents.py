@@ -339,7 +339,7 @@ def with_type_info(document: Any, **parts: Any) -> bytes:
         payload_type=st.none() | st.just("mod"),
         provides=st.dictionaries(TEXT, TEXT, max_size=3),
         depends=st.dictionaries(TEXT, TEXT | st.lists(TEXT, max_size=2).map(tuple), max_size=3),
-        clears_provides=st.none() | st.lists(TEXT, min_size=1, max_size=3).map(tuple),
+        clears_provides=st.none() | st.lists(TEXT, max_size=3).map(tuple),
     )
 )
 def test_a_type_info_is_read_back_as_it_was_written(info: TypeInfo) -> None:

@@ -228,7 +228,10 @@ def encode_header_info(info: HeaderInfo) -> bytes:
 
 
 def encode_type_info(info: TypeInfo) -> bytes:
-    """Return the `type-info` member; maps are sorted by key."""
+    """Return the `type-info` member; maps are sorted by key, empty ones left out.
+
+    An empty list of clears is written: without one a device would clear everything.
+    """
     document: dict[str, Any] = {"type": info.payload_type}
     if info.depends:
         document["artifact_depends"] = {
@@ -236,7 +239,7 @@ def encode_type_info(info: TypeInfo) -> bytes:
         }
     if info.provides:
         document["artifact_provides"] = dict(sorted(info.provides.items()))
-    if info.clears_provides:
+    if info.clears_provides is not None:
         document["clears_artifact_provides"] = list(info.clears_provides)
     return jsonio.encode(document)
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final, NoReturn
 
-from bistable.artifact.errors import RejectedError, RequestError, Where
+from bistable.artifact.errors import RejectedError, RequestError, Where, quoted
 from bistable.artifact.limits import MEMBER_SIZE
 
 BLOCK: Final = 512
@@ -11,7 +11,7 @@ END: Final = bytes(2 * BLOCK)
 """The end of an archive."""
 
 _NAME_BYTES: Final = 100
-_OCTAL_SIZE_LIMIT: Final = 8**11
+_OCTAL_LIMIT: Final = 8**11
 _USTAR: Final = b"ustar\x0000"
 _USTAR_MAGIC: Final = b"ustar\x00"
 
@@ -33,8 +33,13 @@ def encode_header(name: str, size: int, *, mode: int = 0o600, mtime: int = 0) ->
     whatever the size turns out to be.
 
     Raises:
-        RequestError: the name is longer than 100 bytes.
+        RequestError: the name is longer than 100 bytes, or the time does not fit.
     """
+    if not 0 <= mtime < _OCTAL_LIMIT:
+        raise RequestError(
+            f"cannot stamp members with the time {quoted(mtime)}: it is not within 0 and {_OCTAL_LIMIT - 1}",
+            hint="the time is in seconds since 1970, as in SOURCE_DATE_EPOCH",
+        )
     raw_name = name.encode()
     if len(raw_name) > _NAME_BYTES:
         raise RequestError(f"cannot write {name}: names in the archive have at most {_NAME_BYTES} bytes")
@@ -42,7 +47,7 @@ def encode_header(name: str, size: int, *, mode: int = 0o600, mtime: int = 0) ->
     block[: len(raw_name)] = raw_name
     block[100:108] = _octal(mode, 8)
     block[108:116] = block[116:124] = _octal(0, 8)
-    block[124:136] = _octal(size, 12) if size < _OCTAL_SIZE_LIMIT else b"\x80" + size.to_bytes(11, "big")
+    block[124:136] = _octal(size, 12) if size < _OCTAL_LIMIT else b"\x80" + size.to_bytes(11, "big")
     block[136:148] = _octal(mtime, 12)
     block[156:157] = b"0"
     block[257:265] = _USTAR

@@ -5,9 +5,11 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from bistable.artifact import documents
+from bistable.artifact.errors import RequestError
 from bistable.artifact.header import PREFIX
 from bistable.artifact.keys import encode_signature
 from bistable.artifact.keys.ports import Signer
+from bistable.artifact.limits import HEADER_EXPANDED_SIZE, HEADER_STORED_SIZE, JSON_SIZE, MANIFEST_SIZE
 from bistable.artifact.model import Compression, Header, Manifest, ManifestLine
 from bistable.artifact.streams import stored
 from bistable.artifact.tar import END, encode_header, padding
@@ -21,16 +23,26 @@ def member(name: str, body: bytes, *, mtime: int, mode: int = 0o600) -> bytes:
 
 
 def header_member(header: Header, kind: Compression, *, mtime: int) -> tuple[str, bytes]:
-    """Return name and stored bytes of the header; their length does not depend on the values of digests in it."""
-    parts = [member("header-info", documents.encode_header_info(header.info), mtime=mtime)]
+    """Return name and stored bytes of the header; their length does not depend on the values of digests in it.
+
+    Raises:
+        RequestError: it is larger than readers take.
+    """
+    info, type_info = documents.encode_header_info(header.info), documents.encode_type_info(header.type_info)
+    _require(max(len(info), len(type_info)), JSON_SIZE, "one document of the header")
+    parts = [member("header-info", info, mtime=mtime)]
     parts += [
         member(f"scripts/{script.name}", script.content, mtime=mtime, mode=SCRIPT_MODE)
         for script in sorted(header.scripts, key=lambda script: script.name)
     ]
-    parts.append(member(PREFIX + "type-info", documents.encode_type_info(header.type_info), mtime=mtime))
+    parts.append(member(PREFIX + "type-info", type_info, mtime=mtime))
     if header.meta_data is not None:
         parts.append(member(PREFIX + "meta-data", header.meta_data, mtime=mtime))
-    return f"header.tar{kind.value}", stored(kind, b"".join(parts) + END)
+    archive = b"".join(parts) + END
+    body = stored(kind, archive)
+    _require(len(archive), HEADER_EXPANDED_SIZE, "the header with its scripts")
+    _require(len(body), HEADER_STORED_SIZE, "the header with its scripts")
+    return f"header.tar{kind.value}", body
 
 
 def manifest_for(files: Iterable[tuple[str, str]], header_name: str, header_body: bytes, version: bytes) -> Manifest:
@@ -55,9 +67,13 @@ def build_head(
     """Return (the head's bytes up to the data member, the manifest's bytes).
 
     `files` are (name, digest) in manifest order; `sign` makes the signature over the manifest, None leaves it out.
+
+    Raises:
+        RequestError: a part is larger than readers take.
     """
     header_name, header_body = header_member(header, kind, mtime=mtime)
     manifest = documents.encode_manifest(manifest_for(files, header_name, header_body, documents.VERSION_3))
+    _require(len(manifest), MANIFEST_SIZE, "the list of payload files")
     signature = None if sign is None else encode_signature(sign(manifest))
     version = documents.VERSION_3
     return frame_head(version, manifest, signature, header_name, header_body, mtime=mtime), manifest
@@ -72,6 +88,12 @@ def frame_head(
         parts.append(member("manifest.sig", signature, mtime=mtime))
     parts.append(member(header_name, header_body, mtime=mtime))
     return b"".join(parts)
+
+
+def _require(size: int, limit: int, what: str) -> None:
+    """Refuse to write what readers refuse to read. FORMAT.md §10."""
+    if size > limit:
+        raise RequestError(f"cannot write {size} bytes for {what}: readers take at most {limit}")
 
 
 def placeholder_signature(signer: Signer | None) -> Callable[[bytes], bytes] | None:

@@ -4,7 +4,7 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final, Protocol
@@ -56,11 +56,13 @@ class InputFile:
     @contextmanager
     def open(self) -> Iterator[OpenInput]:
         """Open the file."""
-        try:
-            with self.path.open("rb", buffering=0) as file:
-                yield _OpenFile(file, self.path)
-        except OSError as e:
-            raise MachineError(f"cannot read {self.path}: {e.strerror or e}") from e
+        # What goes wrong while the file is open may be the fault of whoever writes: it is not caught here.
+        with ExitStack() as stack:
+            try:
+                opened = _OpenFile(stack.enter_context(self.path.open("rb", buffering=0)), self.path)
+            except OSError as e:
+                raise _unreadable(self.path, e) from e
+            yield opened
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +75,7 @@ class InputStream:
     @contextmanager
     def open(self) -> Iterator[OpenInput]:
         """Give the stream."""
-        yield _OpenStream(self.source)
+        yield _OpenStream(self.source, self.name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,14 +108,18 @@ class _OpenBytes:
 @dataclass(frozen=True, slots=True)
 class _OpenStream:
     source: Source
+    origin: str | Path
 
     @property
     def size(self) -> None:
         return None
 
     def chunks(self) -> Iterator[memoryview]:
-        while data := self.source.read(CHUNK):
-            yield memoryview(data)
+        try:
+            while data := self.source.read(CHUNK):
+                yield memoryview(data)
+        except OSError as e:
+            raise _unreadable(self.origin, e) from e
 
 
 class _OpenFile:
@@ -128,11 +134,17 @@ class _OpenFile:
 
     def chunks(self) -> Iterator[memoryview]:
         if self.size is None:
-            yield from _OpenStream(self._file).chunks()
+            yield from _OpenStream(self._file, self._path).chunks()
             return
-        buffers = [memoryview(bytearray(CHUNK)) for _ in range(min(BUFFERS, 1 + self.size // CHUNK))]
+        try:
+            yield from self._stored_chunks(self.size)
+        except OSError as e:
+            raise _unreadable(self._path, e) from e
+
+    def _stored_chunks(self, size: int) -> Iterator[memoryview]:
+        buffers = [memoryview(bytearray(CHUNK)) for _ in range(min(BUFFERS, 1 + size // CHUNK))]
         turn = position = 0
-        for start, end in _extents(self._file.fileno(), self.size):
+        for start, end in _extents(self._file.fileno(), size):
             yield from _zeros(start - position)
             self._file.seek(start)
             position = start
@@ -144,9 +156,13 @@ class _OpenFile:
                     raise MachineError(f"cannot read {self._path}: it became shorter while it was read")
                 yield buffer[:count]
                 position += count
-        yield from _zeros(self.size - position)
-        if os.lseek(self._file.fileno(), 0, os.SEEK_END) != self.size:
+        yield from _zeros(size - position)
+        if os.lseek(self._file.fileno(), 0, os.SEEK_END) != size:
             raise MachineError(f"cannot read {self._path}: its size changed while it was read")
+
+
+def _unreadable(origin: str | Path, error: OSError) -> MachineError:
+    return MachineError(f"cannot read {origin}: {error.strerror or error}")
 
 
 def _zeros(count: int) -> Iterator[memoryview]:

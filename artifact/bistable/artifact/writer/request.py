@@ -125,15 +125,16 @@ def _check_pairs(verb: str, pairs: Mapping[str, str]) -> None:
 
 def _check_scripts(scripts: tuple[Script, ...]) -> None:
     for script in scripts:
-        if not documents.SCRIPT_NAME.fullmatch(script.name) or "/" in script.name:
+        name = script.name
+        if not documents.SCRIPT_NAME.fullmatch(name) or "/" in name or not name.isprintable():
             raise RequestError(
-                f"cannot use {script.name!r} as a state script: not a name the device knows",
+                f"cannot use {name!r} as a state script: not a name the device knows",
                 hint="Artifact(Install|Reboot|Commit|Rollback|RollbackReboot|Failure)_(Enter|Leave|Error)_NN[_name]",
             )
-        if len(f"scripts/{script.name}".encode()) > _NAME_IN_TAR:
-            raise RequestError(f"cannot use the state script {script.name}: its name is too long")
+        if len(f"scripts/{name}".encode()) > _NAME_IN_TAR:
+            raise RequestError(f"cannot use the state script {name}: its name is too long")
         if len(script.content) > SCRIPT_SIZE:
-            raise RequestError(f"cannot use the state script {script.name}: larger than {SCRIPT_SIZE} bytes")
+            raise RequestError(f"cannot use the state script {name}: larger than {SCRIPT_SIZE} bytes")
     _unique([script.name for script in scripts], "state script")
 
 

@@ -7,15 +7,16 @@ the way, and the head is filled in at the end.
 
 import hashlib
 import os
+import re
 import stat
 import tempfile
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from bistable.artifact.errors import MachineError, PolicyError
+from bistable.artifact.errors import MachineError, PolicyError, RequestError, quoted
 from bistable.artifact.files import replacing, write_all
 from bistable.artifact.keys.ports import Signer
 from bistable.artifact.limits import MIB
@@ -71,12 +72,25 @@ def write_artifact(target: Path, request: WriteRequest, options: Options | None 
         MachineError: a file cannot be read or written.
     """
     check_request(request)
-    with suppress(FileNotFoundError):
-        if not stat.S_ISREG(target.stat().st_mode):
-            with target.open("wb", buffering=0) as stream:
-                return write_to_stream(stream, request, options)
-    with replacing(target) as out:
-        return write_to_file(out, request, options)
+    if not _is_stream(target):
+        with replacing(target) as out:
+            return write_to_file(out, request, options)
+    with ExitStack() as stack:
+        try:
+            stream = stack.enter_context(target.open("wb", buffering=0))
+        except OSError as e:
+            raise MachineError(f"cannot write {target}: {e.strerror or e}") from e
+        return write_to_stream(stream, request, options)
+
+
+def _is_stream(target: Path) -> bool:
+    """Return whether `target` is there and not a file that can be replaced."""
+    try:
+        return not stat.S_ISREG(target.stat().st_mode)
+    except FileNotFoundError:
+        return False
+    except OSError as e:
+        raise MachineError(f"cannot write {target}: {e.strerror or e}") from e
 
 
 def write_to_stream(stream: BinaryIO, request: WriteRequest, options: Options | None = None) -> Written:
@@ -84,13 +98,31 @@ def write_to_stream(stream: BinaryIO, request: WriteRequest, options: Options | 
 
     The tar header in front of the payload holds its compressed size, so the artifact is put together in an unnamed file
     (in TMPDIR) first; the input is still read once only.
+
+    Raises:
+        RequestError: the request cannot be expressed in the format.
+        KeyUnusableError: the signer cannot sign.
+        PolicyError: it would be larger than `max_size`.
+        MachineError: a file cannot be read or written.
+        BrokenPipeError: nobody reads `stream` any more.
     """
-    with tempfile.TemporaryFile(buffering=0) as spool:
-        written = write_to_file(spool, request, options)
-        spool.seek(0)
-        while chunk := spool.read(MIB):
-            write_all(stream, chunk)
-    stream.flush()
+    with ExitStack() as stack:
+        try:
+            spool = stack.enter_context(tempfile.TemporaryFile(buffering=0))
+            written = write_to_file(spool, request, options)
+            spool.seek(0)
+        except OSError as e:
+            raise MachineError(
+                f"cannot write a temporary file: {e.strerror or e}", hint="TMPDIR says in which directory"
+            ) from e
+        try:
+            while chunk := spool.read(MIB):
+                write_all(stream, chunk)
+            stream.flush()
+        except BrokenPipeError:
+            raise  # not a fault: programs that write to pipes end quietly then
+        except OSError as e:
+            raise MachineError(f"cannot write the artifact: {e.strerror or e}") from e
     return written
 
 
@@ -154,6 +186,17 @@ def with_checksum(header: Header, key: str | None, digests: Mapping[str, str]) -
 
 
 def source_date_epoch() -> int:
-    """Return SOURCE_DATE_EPOCH from the environment, or 0: the time that makes the same input give the same bytes."""
-    text = os.environ.get("SOURCE_DATE_EPOCH", "").strip()
-    return int(text) if text.isdigit() else 0
+    """Return SOURCE_DATE_EPOCH from the environment, or 0: the time that makes the same input give the same bytes.
+
+    Raises:
+        RequestError: it is set to something else than a number of seconds.
+    """
+    text = os.environ.get("SOURCE_DATE_EPOCH", "")
+    if not text:
+        return 0
+    if not re.fullmatch(r"[0-9]{1,20}", text, re.ASCII):
+        raise RequestError(
+            f"cannot use SOURCE_DATE_EPOCH={quoted(text)}: it is not a number of seconds since 1970",
+            hint="correct the variable, or unset it",
+        )
+    return int(text)
