@@ -18,7 +18,7 @@ from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from bistable.artifact.errors import KeyUnusableError, MachineError, RequestError, quoted
 from bistable.artifact.limits import KIB
-from bistable.artifact.source.named import HttpSettings, SourceNotFoundError
+from bistable.artifact.source.settings import HttpSettings, SourceNotFoundError
 
 FIRST_DELAY: Final = 0.5
 MAX_DELAY: Final = 30.0

@@ -4,47 +4,19 @@ All of them are read forward, once, and unbuffered.
 """
 
 import os
-import random
 import re
 import stat
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from bistable.artifact.errors import MachineError, RequestError
+from bistable.artifact.source.settings import HttpSettings, SourceNotFoundError
 from bistable.artifact.streams.source import Source
 
 STDIN: Final = "-"
-TIMEOUT: Final = 30.0
-"""Seconds without a byte after which a connection is given up; a slow server that sends something is not."""
-
-RETRIES: Final = 5
 _ADDRESS: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
-
-
-class SourceNotFoundError(MachineError):
-    """There is no such file, or the server knows of none."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HttpSettings:
-    """How an address is read; times are seconds.
-
-    `retries` counts attempts in a row without progress. `ca_file` (PEM) replaces the system's trusted authorities.
-    `on_retry` is told why and how long is waited. The last three are given by tests.
-    """
-
-    timeout: float = TIMEOUT
-    retries: int = RETRIES
-    ca_file: Path | None = None
-    on_retry: Callable[[str, float], None] = lambda _why, _seconds: None
-    sleep: Callable[[float], None] = time.sleep
-    jitter: Callable[[], float] = random.random
-    now: Callable[[], float] = time.time
 
 
 class NamedSource:
