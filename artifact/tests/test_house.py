@@ -2,6 +2,7 @@
 
 import ast
 import re
+import shlex
 import subprocess
 import sys
 import tarfile
@@ -156,6 +157,18 @@ def test_the_library_example_in_the_readme_runs(
     assert example
     exec(textwrap.dedent(example[0]), {})
     assert capsys.readouterr().out.startswith("v1 (PayloadFile(name='rootfs.ext4', size=17")
+
+
+def test_the_commands_in_the_readme_run(tmp_path: Path) -> None:
+    (tmp_path / "rootfs.ext4").write_bytes(b"a root filesystem")
+    lines = re.findall(r"^    (bistable artifact .*)$", (ROOT / "README.md").read_text(), re.MULTILINE)
+    program = [sys.executable, "-c", "from bistable.artifact.cli import main; main()"]
+    codes = {}
+    for line in lines:
+        words = shlex.split(line, comments=True)
+        done = subprocess.run([*program, *words[1:]], cwd=tmp_path, capture_output=True, check=False)
+        codes[words[2]] = done.returncode
+    assert codes == {"keys": 0, "write": 0, "verify": 0, "show": 0, "modify": 0, "diff": 1}
 
 
 # --- rules
