@@ -133,12 +133,17 @@ find_python() {
     return 1
 }
 
+# Its programs name the folder where it was made: one that was moved or copied does not work.
+usable_environment() {
+    "$VENV/bin/python3" -m pip --version >/dev/null 2>&1 && grep -q "^command = .* $PWD/$VENV\$" "$VENV/pyvenv.cfg"
+}
+
 set_up_environment() {
     local python
     python=$(find_python) ||
         fail "find Python 3.11 or later with its venv module: install python3 and python3-venv, or set PYTHON=/path/to/python3"
-    if ! "$VENV/bin/python3" -m pip --version >/dev/null 2>&1; then
-        "$python" -m venv --clear "$VENV"
+    if ! usable_environment; then
+        "$python" -m venv --clear "$PWD/$VENV"
     fi
     say "installing the project and its tools into $VENV ($("$VENV/bin/python3" --version))"
     # 25.1 is the first pip that reads dependency groups; Debian 12 has 23.0.
