@@ -24,6 +24,7 @@ COMMANDS: Final = {
     "diff": f"{_HERE}.diff:diff",
     "sign": f"{_HERE}.sign:sign",
     "modify": f"{_HERE}.modify:modify",
+    "attest": f"{_HERE}.attest:attest",
     "repack": f"{_HERE}.repack:repack",
     "extract": f"{_HERE}.extract:extract",
     "ls": f"{_HERE}.imagefiles:ls",

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 CHUNK: Final = 1024 * 1024
-HEAD_ONLY: Final = "head read and checked; payload moved as it is, not read (--verify does that)"
-ALL_READ: Final = "head and payload read; all digests match"
+HEAD_ONLY: Final = "head; the payload was moved as it is, not read"
+ALL_READ: Final = "head and payload; all digests match"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

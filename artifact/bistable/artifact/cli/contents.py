@@ -3,16 +3,11 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from bistable.artifact.cli.framework import option
 from bistable.artifact.cli.options import FILE, bundle, pair
 from bistable.artifact.errors import RequestError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from bistable.artifact.model import Script
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -183,24 +178,6 @@ meta_data_option = option(
     section=CONDITIONS,
     help="A JSON object for the update module; stored as it is, to the byte.",
 )
-
-
-def read_scripts(paths: Sequence[Path]) -> "Iterator[Script]":
-    """Read state scripts; of a directory every file is one, in the order of their names.
-
-    Raises:
-        RequestError: one cannot be read or is too large, or a directory has none.
-    """
-    from bistable.artifact.errors import RequestError
-    from bistable.artifact.limits import SCRIPT_SIZE
-    from bistable.artifact.model import Script
-
-    for path in paths:
-        found = sorted(file for file in path.iterdir() if file.is_file()) if path.is_dir() else [path]
-        if not found:
-            raise RequestError(f"cannot take state scripts from {path}: the directory is empty")
-        for file in found:
-            yield Script(name=file.name, content=read_small(file, SCRIPT_SIZE))
 
 
 def read_small(path: Path, limit: int) -> bytes:

@@ -38,16 +38,19 @@ def verify_view(source: str, artifact: Artifact, attested: Sequence[tuple[str, M
     """Return what was checked of an artifact that is good; `attested` are (text, document), None: not asked for."""
     head = artifact.head
     total = sum(file.size for file in artifact.files)
+    signed = head.signature is SignatureState.VERIFIED
+    verdict = styled("good", fg="green", bold=True) if signed else styled("whole, but not signed", fg="yellow")
+    files = f"{count_text(len(artifact.files), 'file')}, {size_text(total)}; all digests match"
     checked = rows(
         [
+            ("artifact", f"{clean(head.header.info.artifact_name)} for {_listed(head.header.info.device_types)}"),
             ("signature", _signature(head)),
             ("head", f"format version {head.version}; version and header match the manifest"),
-            ("payload", f"{count_text(len(artifact.files), 'file')}, {size_text(total)}; all digests match"),
-            ("attested", "not checked" if attested is None else [clean(text) for text, _ in attested]),
+            ("payload", files if artifact.files else "no files"),
+            ("attested", [clean(text) for text, _ in attested or ()]),
         ],
         indent="  ",
     )
-    name = f"{clean(head.header.info.artifact_name)} for {_listed(head.header.info.device_types)}"
     return View(
         schema="artifact.verify/1",
         document={
@@ -56,8 +59,7 @@ def verify_view(source: str, artifact: Artifact, attested: Sequence[tuple[str, M
             "attestations": None if attested is None else [document for _, document in attested],
         },
         lines=[
-            f"{clean(source)}: {styled('good', fg='green', bold=True)}",
-            *rows([("artifact", name)], indent="  ", width=len("signature")),
+            f"{clean(source)}: {verdict}",
             *checked,
             *finding_lines(artifact.findings),
         ],

@@ -19,7 +19,6 @@ from bistable.artifact.cli.contents import (
     clears_option,
     condition_options,
     meta_data_option,
-    read_scripts,
     read_small,
     script_option,
 )
@@ -60,6 +59,7 @@ class Edits:
             RequestError: nothing is to be changed, or a file cannot be read.
         """
         from bistable.artifact.rewrite import HeadEdit
+        from bistable.artifact.spec import read_scripts
         from bistable.artifact.writer.request import meta_data_limit
 
         edit = HeadEdit(
@@ -74,7 +74,7 @@ class Edits:
             remove_depends=self.remove_depends,
             add_clears=self.clears_provides,
             remove_clears=self.delete_clears_provides,
-            scripts=tuple(read_scripts(self.scripts)),
+            scripts=read_scripts(self.scripts),
             remove_scripts=self.remove_script,
             meta_data=None if self.meta_data is None else read_small(self.meta_data, meta_data_limit()),
         )

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
         ),
         Example(
             "Make one for clients that read no zstd",
-            "bistable artifact repack --compression gzip release-1.mender -o release-1-gzip.mender",
+            "bistable artifact repack --compression gzip -k private.pem release-1.mender -o old.mender",
         ),
         Example(
             "Mend what mender-artifact 3.3 to 4.3 wrote, and sign again",

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from bistable.artifact.cli.attesting import Attesting, attesting_options
 from bistable.artifact.cli.contents import (
     Contents,
     Version,
@@ -67,6 +68,7 @@ PAYLOAD = "Payload"
 @script_option
 @version_options
 @signing_options
+@attesting_options
 @destination_options
 @output_options
 @refuse_moved("--augment-type", "--augment-file", "--augment-provides", "--augment-depends", "--augment-meta-data")
@@ -79,6 +81,7 @@ def module(
     scripts: Sequence[Path],
     version: Version,
     signing: Signing,
+    attesting: Attesting,
     destination: Destination,
     console: Console,
 ) -> None:
@@ -91,7 +94,7 @@ def module(
     spec = basic_spec(
         contents, version, payload_type=payload_type, files=tuple(files), scripts=tuple(scripts), meta_data=meta_data
     )
-    write_out(spec, destination, signing, console, stdin_name=file_name)
+    write_out(spec, destination, signing, console, attesting=attesting, stdin_name=file_name)
 
 
 def _check_stdin(files: Sequence[Path], file_name: str | None) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from bistable.artifact.cli.attesting import Attesting, attesting_options
 from bistable.artifact.cli.contents import Contents, Version, contents_options, script_option, version_options
 from bistable.artifact.cli.framework import Example, command, option
 from bistable.artifact.cli.moving import refuse_moved
@@ -94,6 +95,7 @@ STDIN_NAME = "rootfs.img"
 @script_option
 @version_options
 @signing_options
+@attesting_options
 @destination_options
 @output_options
 @refuse_moved("--ssh-args")
@@ -109,6 +111,7 @@ def rootfs(
     scripts: Sequence[Path],
     version: Version,
     signing: Signing,
+    attesting: Attesting,
     destination: Destination,
     console: Console,
 ) -> None:
@@ -131,7 +134,7 @@ def rootfs(
         image=ImageOptions(kind=ImageKind(filesystem), size=image_size, keep_owners=keep_owners),
         checksum_key=None if no_checksum_provide else checksum_key,
     )
-    write_out(spec, destination, signing, console, stdin_name=file_name or STDIN_NAME)
+    write_out(spec, destination, signing, console, attesting=attesting, stdin_name=file_name or STDIN_NAME)
 
 
 def _check_source(file: str, file_name: str | None, filesystem: str, image_size: int | None) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from bistable.artifact.cli.attesting import Attesting, sign_statements
 from bistable.artifact.cli.contents import Contents, Version
 from bistable.artifact.cli.framework import option
 from bistable.artifact.cli.options import OUTPUT, bundle, size
@@ -15,12 +16,15 @@ from bistable.artifact.cli.signing import Signing
 from bistable.artifact.errors import MachineError, RequestError
 
 if TYPE_CHECKING:
+    from bistable.artifact.attest import Bill
+    from bistable.artifact.keys import Signer
     from bistable.artifact.spec import BuildSpec
     from bistable.artifact.writer import PayloadInput, WriteRequest, Written
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 STANDARD: Final = "-"
+NOTHING_ATTESTED: Final = Attesting()
 NAMED_FILES: Final = 3
 """As many payload files are named in the text; more are counted."""
 
@@ -121,9 +125,15 @@ def basic_spec(contents: Contents, version: Version | None, **more: Any) -> "Bui
 
 
 def write_out(
-    spec: "BuildSpec", destination: Destination, signing: Signing, console: Console, *, stdin_name: str | None = None
+    spec: "BuildSpec",
+    destination: Destination,
+    signing: Signing,
+    console: Console,
+    *,
+    attesting: Attesting = NOTHING_ATTESTED,
+    stdin_name: str | None = None,
 ) -> None:
-    """Write what `spec` asks for and show it; a file `-` in it is standard input, called `stdin_name`.
+    """Write what `spec` asks for, attest it, and show it; a file `-` in it is standard input, called `stdin_name`.
 
     Raises:
         RequestError, KeyUnusableError, PolicyError, MachineError: as the library says.
@@ -134,6 +144,7 @@ def write_out(
     _check_destination(destination, console)
     # The key comes first: whether it can be used is known before any work is done, and nothing is written without it.
     signer = signing.signer()
+    bills = _bills(attesting, destination, signer)
     codec = Codec.parse(destination.compression)
     with _prepared(spec, destination, console, stdin_name) as request, console.progress("writing") as meter:
         meter.total = _total(request)
@@ -145,8 +156,30 @@ def write_out(
             on_progress=meter.advance,
         )
         written = _write(destination, request, options)
+    if attesting.wanted and signer is not None:
+        _attest(Path(destination.output_path), attesting, bills, signer)
     console.result(written_view(destination.output_path, request, written), aside=destination.to_stdout)
     _warn_size(written.size, destination.warn_artifact_size, console)
+
+
+def _bills(attesting: Attesting, destination: Destination, signer: "Signer | None") -> "list[Bill]":
+    """Read what is to be attested, before anything is written."""
+    if attesting.wanted and signer is None:
+        raise RequestError(
+            "cannot attest without a key", hint="the key that signs the artifact signs attestations, too"
+        )
+    if attesting.wanted and destination.to_stdout:
+        raise RequestError("cannot attest what goes to standard output: attestations stand in a file beside it")
+    return attesting.bills()
+
+
+def _attest(path: Path, attesting: Attesting, bills: "list[Bill]", signer: "Signer") -> None:
+    from bistable.artifact.attest import bundle_path, write_bundle
+    from bistable.artifact.rewrite.existing import open_existing
+
+    with open_existing(path) as existing:
+        statements = attesting.statements(existing.head, existing.data_compression, bills)
+    write_bundle(bundle_path(path), sign_statements(statements, signer))
 
 
 def written_view(output: str, request: "WriteRequest", written: "Written") -> View:
