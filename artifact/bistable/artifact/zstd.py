@@ -1,11 +1,13 @@
-"""Zstandard from the standard library (Python 3.14 and later) or else from the package `zstandard`."""
+"""Zstandard from the standard library (Python 3.14 and later) or else from the package `zstandard`.
+
+The same libzstd gives the same bytes through both.
+"""
 
 import importlib
-from typing import Any, Final, Protocol
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 from bistable.artifact.errors import MachineError
-
-STANDARD_LIBRARY: Final = "compression.zstd"
 
 
 class Encoder(Protocol):
@@ -21,11 +23,11 @@ class Encoder(Protocol):
 
 
 class Decoder(Protocol):
-    """One frame on its way back; it is done when `eof` is true."""
+    """One frame on its way back."""
 
     @property
     def eof(self) -> bool:
-        """Whether the frame was complete and, if it has a checksum, sound."""
+        """Whether the frame is complete and, if it has a checksum, sound."""
         ...
 
     def decompress(self, data: bytes, /) -> bytes:
@@ -33,81 +35,98 @@ class Decoder(Protocol):
         ...
 
 
-def encoder(*, level: int, threads: int, job_size: int, overlap_log: int, window_log: int | None) -> Encoder:
-    """Make the encoder of one frame with a checksum; `job_size` bytes are the share of one of `threads` workers.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How to compress: level, number of workers (at least 1), bytes of content per worker, what a worker sees before.
 
-    Zero for `job_size` and `overlap_log` means libzstd's choice. With `window_log`, repetitions are found over that
-    distance too.
+    Zero for `job_size` and `overlap_log` leaves them to libzstd. With `window_log`, repetitions are also looked for
+    over that distance, `1 << window_log` bytes.
+    """
+
+    level: int
+    threads: int
+    job_size: int = 0
+    overlap_log: int = 0
+    window_log: int | None = None
+
+
+def encoder(settings: Settings) -> Encoder:
+    """Make the encoder of one frame with a checksum.
 
     Raises:
         MachineError: this Python's zstd cannot work with threads.
     """
-    library = _library()
-    if library.__name__ == STANDARD_LIBRARY:
-        return _standard_encoder(library, level, threads, job_size, overlap_log, window_log)
-    far = {} if window_log is None else {"window_log": window_log, "enable_ldm": True}
-    parameters = library.ZstdCompressionParameters.from_level(
-        level, threads=threads, job_size=job_size, overlap_log=overlap_log, write_checksum=True, **far
-    )
-    made: Encoder = library.ZstdCompressor(compression_params=parameters).compressobj()
-    return made
+    standard = _standard_library()
+    return _zstandard_encoder(settings) if standard is None else _standard_encoder(standard, settings)
 
 
 class DecoderFactory:
-    """Makes the decoders of the frames of one stream, whose windows are at most `1 << window_log` bytes."""
+    """Makes the decoders of the frames of one stream, whose windows are at most `1 << window_log` bytes.
+
+    `error` is what a decoder raises on damaged data.
+    """
 
     def __init__(self, *, window_log: int) -> None:
-        self._library = _library()
-        self._window_log = window_log
-        # zstandard keeps its tables and window from frame to frame.
-        self._context = (
-            None
-            if self._library.__name__ == STANDARD_LIBRARY
-            else self._library.ZstdDecompressor(max_window_size=1 << window_log)
-        )
+        standard = _standard_library()
+        self.error: type[Exception]
+        self._make: Any
+        if standard is None:
+            import zstandard
 
-    @property
-    def error(self) -> type[Exception]:
-        """The exception that a decoder raises on damaged data."""
-        found: type[Exception] = self._library.ZstdError
-        return found
+            self.error = zstandard.ZstdError
+            # One context for all frames keeps its window and tables.
+            self._make = zstandard.ZstdDecompressor(max_window_size=1 << window_log).decompressobj
+        else:
+            options = {standard.DecompressionParameter.window_log_max: window_log}
+            self.error = standard.ZstdError
+            self._make = lambda: standard.ZstdDecompressor(options=options)
 
     def decoder(self) -> Decoder:
         """Return the decoder of the next frame."""
-        made: Decoder
-        if self._context is not None:
-            made = self._context.decompressobj()
-        else:
-            option = self._library.DecompressionParameter.window_log_max
-            made = self._library.ZstdDecompressor(options={option: self._window_log})
+        made: Decoder = self._make()
         return made
 
 
-def _standard_encoder(
-    library: Any, level: int, threads: int, job_size: int, overlap_log: int, window_log: int | None
-) -> Encoder:
-    names = library.CompressionParameter
-    if names.nb_workers.bounds()[1] < threads:
-        raise MachineError(
-            f"cannot compress with zstd in {threads} threads: this Python's libzstd was built without them",
-            hint="install a Python whose compression.zstd has threads, or choose gzip",
-        )
-    options = {
-        names.compression_level: level,
-        names.nb_workers: threads,
-        names.job_size: job_size,
-        names.overlap_log: overlap_log,
-        names.checksum_flag: 1,
-    }
-    if window_log is not None:
-        options |= {names.window_log: window_log, names.enable_long_distance_matching: 1}
-    made: Encoder = library.ZstdCompressor(options=options)
+def _standard_library() -> Any:
+    """Return `compression.zstd` or None."""
+    try:
+        return importlib.import_module("compression.zstd")
+    except ImportError:
+        return None
+
+
+def _zstandard_encoder(settings: Settings) -> Encoder:
+    import zstandard
+
+    far = {} if settings.window_log is None else {"window_log": settings.window_log, "enable_ldm": 1}
+    parameters = zstandard.ZstdCompressionParameters.from_level(
+        settings.level,
+        threads=settings.threads,
+        job_size=settings.job_size,
+        overlap_log=settings.overlap_log,
+        write_checksum=1,
+        **far,
+    )
+    untyped: Any = zstandard.ZstdCompressor(compression_params=parameters).compressobj()
+    made: Encoder = untyped
     return made
 
 
-def _library() -> Any:
-    """Return the module; both lack usable type stubs for what is needed here, so nothing untyped leaves this file."""
-    try:
-        return importlib.import_module(STANDARD_LIBRARY)
-    except ImportError:
-        return importlib.import_module("zstandard")
+def _standard_encoder(library: Any, settings: Settings) -> Encoder:
+    names = library.CompressionParameter
+    if names.nb_workers.bounds()[1] < settings.threads:
+        raise MachineError(
+            f"cannot compress with zstd in {settings.threads} threads: this Python's libzstd was built without them",
+            hint="use a Python whose compression.zstd has threads, or compress with gzip or xz",
+        )
+    options = {
+        names.compression_level: settings.level,
+        names.nb_workers: settings.threads,
+        names.job_size: settings.job_size,
+        names.overlap_log: settings.overlap_log,
+        names.checksum_flag: 1,
+    }
+    if settings.window_log is not None:
+        options |= {names.window_log: settings.window_log, names.enable_long_distance_matching: 1}
+    made: Encoder = library.ZstdCompressor(options=options)
+    return made

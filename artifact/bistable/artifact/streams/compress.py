@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable
-from functools import partial
+from threading import Event
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 from bistable.artifact import zstd
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
 Write: TypeAlias = Callable[[bytes | memoryview], object]
-Encode: TypeAlias = Callable[[bytes | bytearray], bytes]
+Encode: TypeAlias = Callable[[bytearray, Event], bytes]
+"""Makes a whole stream of a block; once the event is set the result is of no use, and the work may be cut short."""
 
 ZSTD_LIGHT_LEVEL: Final = 4
 """Up to here zstd is bound to small memory: half of a job is read twice, which costs little at these levels."""
@@ -52,9 +53,11 @@ def open_compressor(write: Write, codec: Codec) -> Compressor:
         case Compression.NONE:
             return _Plain(write)
         case Compression.GZIP:
-            return _Blocks(write, partial(deflate.gzip_member, level=level), deflate.BLOCK_SIZE, threads)
+            return _Blocks(write, lambda block, _: deflate.gzip_member(block, level=level), deflate.BLOCK_SIZE, threads)
         case Compression.XZ:
-            return _Blocks(write, partial(xz.xz_stream, preset=level), xz.block_size(level), threads)
+            return _Blocks(
+                write, lambda block, stop: xz.xz_stream(block, stop, preset=level), xz.block_size(level), threads
+            )
         case Compression.ZSTD:
             return _Zstd(write, codec)
 
@@ -80,11 +83,13 @@ class _Zstd:
         self._write = write
         light = codec.effective_level <= ZSTD_LIGHT_LEVEL and codec.long is None
         self._encoder = zstd.encoder(
-            level=codec.effective_level,
-            threads=codec.effective_threads,
-            job_size=ZSTD_LIGHT_JOB if light else 0,
-            overlap_log=ZSTD_LIGHT_OVERLAP if light else 0,
-            window_log=codec.long,
+            zstd.Settings(
+                level=codec.effective_level,
+                threads=codec.effective_threads,
+                job_size=ZSTD_LIGHT_JOB if light else 0,
+                overlap_log=ZSTD_LIGHT_OVERLAP if light else 0,
+                window_log=codec.long,
+            )
         )
 
     def write(self, data: bytes | memoryview, /) -> None:
@@ -118,6 +123,7 @@ class _Blocks:
         self._zeros = bytes(block_size)
         self._encoded_zeros: bytes | None = None
         self._empty = True
+        self._stop = Event()
         self._waiting: deque[Future[bytes]] = deque()
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="compress")
 
@@ -138,6 +144,7 @@ class _Blocks:
         self.close()
 
     def close(self) -> None:
+        self._stop.set()
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _submit(self) -> None:
@@ -150,7 +157,7 @@ class _Blocks:
     def _encode_block(self, block: bytearray) -> bytes:
         """Encode in a worker; free space of an image, blocks of zeros, is encoded once."""
         if block != self._zeros:
-            return self._encode(block)
+            return self._encode(block, self._stop)
         if self._encoded_zeros is None:
-            self._encoded_zeros = self._encode(block)
+            self._encoded_zeros = self._encode(block, self._stop)
         return self._encoded_zeros

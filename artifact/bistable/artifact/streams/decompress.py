@@ -3,9 +3,10 @@
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from bistable.artifact.errors import RejectedError
 from bistable.artifact.model import Compression
 from bistable.artifact.streams import gunzip, unxz, unzstd
-from bistable.artifact.streams.feed import Feed
+from bistable.artifact.streams.feed import READ_SIZE, Feed
 from bistable.artifact.streams.source import Source
 
 SNIFFED: Final = 6
@@ -55,18 +56,30 @@ READERS: Final[Mapping[Compression, Callable[[Feed], Source]]] = {
 
 
 class _Checked:
-    """Looks at the first bytes when they are first asked for, then reads on as the kind needs."""
+    """Looks at the first bytes when they are first asked for, then reads on as the kind needs.
+
+    What was refused once stays refused, so that nobody can read on past the damage.
+    """
 
     def __init__(self, feed: Feed, kind: Compression) -> None:
         self._feed = feed
         self._kind = kind
         self._content: Source | None = None
+        self._refusal: RejectedError | None = None
 
     def read(self, size: int, /) -> bytes:
-        if self._content is None:
-            self._check_kind()
-            self._content = READERS[self._kind](self._feed)
-        return self._content.read(size)
+        if size < 1:
+            raise ValueError(f"size is {size}, it must be at least 1")
+        if self._refusal is not None:
+            raise self._refusal
+        try:
+            if self._content is None:
+                self._check_kind()
+                self._content = READERS[self._kind](self._feed)
+            return self._content.read(min(size, READ_SIZE))
+        except RejectedError as e:
+            self._refusal = e
+            raise
 
     def _check_kind(self) -> None:
         """The name and the content must agree: some readers go by the one, some by the other."""
@@ -75,8 +88,10 @@ class _Checked:
         found = _kind_of(start)
         if found is kind:
             return
-        if found is Compression.NONE and any(magic.startswith(start) for magic in MAGICS[kind]):
-            raise feed.truncated(f"the {kind.label} header" if start else f"the {kind.label} data: there is none")
+        if not start:
+            raise feed.rejected("truncated", f"it is empty, not {kind.label}", 0)
+        if kind is not Compression.NONE and any(magic.startswith(start) for magic in MAGICS[kind]):
+            raise feed.truncated(f"the {kind.label} header")
         content = found.label if found is not Compression.NONE else _other(start)
         raise feed.rejected("mismatch", f"by its name it is {_named(kind)}, but its content is {content}", 0)
 
