@@ -51,10 +51,14 @@ class Operation(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CopyIn:
-    """Copy a file of this machine to `path`; into it, if it is a directory or ends in a slash."""
+    """Copy a file of this machine to `path`; into it, if it is a directory or ends in a slash.
+
+    `shown` is what messages call a source that has no name of its own, such as standard input.
+    """
 
     source: Path
     path: str
+    shown: str | None = None
     mode: int | None = None
     uid: int | None = None
     gid: int | None = None
@@ -63,9 +67,11 @@ class CopyIn:
         """Copy."""
         path = self.path
         if path.endswith("/") or _is_directory(image, path):
+            if self.shown is not None:
+                raise RequestError(f"cannot copy {self.shown} to {path}: it needs a name there", hint="add the name")
             path = posixpath.join(path, self.source.name)
         written = copy_in(image, self.source, path, epoch=epoch, mode=self.mode, uid=self.uid, gid=self.gid)
-        return f"copied {self.source} to {written}"
+        return f"copied {self.shown or self.source} to {written}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ name in any directory, so that not even a killed process leaves them behind.
 
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,9 +65,7 @@ def only_file(head: Head) -> str:
     return names[0]
 
 
-def unpack_file(
-    reader: ArtifactReader, scratch: Scratch, *, on_progress: Callable[[int], None] | None = None
-) -> Artifact:
+def unpack_file(reader: ArtifactReader, scratch: Scratch) -> Artifact:
     """Write the one payload file to `scratch`, read the artifact to its end, check everything, and return it.
 
     Raises:
@@ -76,7 +74,7 @@ def unpack_file(
     """
     try:
         for incoming in reader.files():
-            _write_sparse(incoming, scratch.file, on_progress)
+            _write_sparse(incoming, scratch.file)
     except OSError as e:
         raise MachineError(
             f"cannot unpack the payload: {e.strerror}", hint="it needs room for the image without its empty parts"
@@ -84,7 +82,7 @@ def unpack_file(
     return reader.finish()
 
 
-def _write_sparse(incoming: IncomingFile, out: BinaryIO, on_progress: Callable[[int], None] | None) -> None:
+def _write_sparse(incoming: IncomingFile, out: BinaryIO) -> None:
     size = 0
     for chunk in incoming.chunks():
         view = memoryview(chunk)
@@ -95,7 +93,5 @@ def _write_sparse(incoming: IncomingFile, out: BinaryIO, on_progress: Callable[[
             else:
                 write_all(out, piece)
         size += len(chunk)
-        if on_progress is not None:
-            on_progress(len(chunk))
     out.truncate(size)
     incoming.finish()

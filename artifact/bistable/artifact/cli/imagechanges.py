@@ -135,14 +135,14 @@ def cp(
     for source in sources:
         if place(source).path is not None:
             raise RequestError("cannot copy from artifact to artifact", hint="copy the file out first, then in")
-    with _standard_input(sources, console) as stored:
+    if len(sources) > 1 and STANDARD in sources:
+        raise RequestError("cannot copy standard input together with files", hint="copy it by a command of its own")
+    with _stored(sources, console) as paths:
         from bistable.artifact.imageedit import CopyIn
 
         uid, gid = owner or (None, None)
-        operations = [
-            CopyIn(source=stored if source == STANDARD else Path(source), path=target.path, mode=mode, uid=uid, gid=gid)
-            for source in sources
-        ]
+        shown = "standard input" if sources[0] == STANDARD else None
+        operations = [CopyIn(source=path, shown=shown, path=target.path, mode=mode, uid=uid, gid=gid) for path in paths]
         _edit(target.name, operations, signing, rewriting, console)
 
 
@@ -274,15 +274,15 @@ def _copy_file_out(image: Path, path: str, target: Path) -> None:
 
 
 @contextmanager
-def _standard_input(sources: Sequence[str], console: Console) -> Iterator[Path]:
-    """Give a file with what comes from standard input, if it is among the sources."""
+def _stored(sources: Sequence[str], console: Console) -> Iterator[list[Path]]:
+    """Give the files that are to be copied in; standard input is stored, without a name, first."""
     if STANDARD not in sources:
-        yield Path(STANDARD)
+        yield [Path(source) for source in sources]
         return
     from bistable.artifact.files import write_all
     from bistable.artifact.scratch import scratch_file
 
-    with scratch_file("standard input") as scratch, opened(STANDARD, console, "reading") as source:
+    with scratch_file("stdin") as scratch, opened(STANDARD, console, "reading") as source:
         while data := source.read(CHUNK):
             write_all(scratch.file, data)
-        yield scratch.path
+        yield [scratch.path]

@@ -5,6 +5,7 @@ A row is a claim about the oldest release that it names; what newer ones of the 
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 from types import MappingProxyType
 from typing import Final
 
@@ -21,6 +22,14 @@ GO_STRICT_MEMBERS: Final = frozenset(
     {"version", "header-info", "header-info: payloads", "header-info: artifact_provides"}
 )
 """Where the readers written in Go refuse a key that they do not know; elsewhere they ignore it."""
+
+
+class EmptyPayload(Enum):
+    """What a target does with an artifact without a payload. FORMAT.md §8."""
+
+    TAKEN = "taken"
+    BOOTSTRAP_FILE = "read from one place on the device, refused as an update"
+    REFUSED = "refused"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +53,7 @@ class Profile:
     der_sizes: range = range(0)
     signatures: bool = True
     scripts: bool = True
-    empty_payload: bool = True
+    empty_payload: EmptyPayload = EmptyPayload.TAKEN
     depends_lists: bool = True
     empty_data_body: bool = True
     xz_filters: bool = True
@@ -75,7 +84,7 @@ PROFILES: Final[Mapping[str, Profile]] = {
             versions=frozenset({2, 3}),
             compressions=WITHOUT_ZSTD,
             augmented=WITHOUT_ZSTD,
-            empty_payload=False,
+            empty_payload=EmptyPayload.REFUSED,
             refuses=_GO_REFUSES,
             strict_members=GO_STRICT_MEMBERS,
             remarks={
@@ -93,6 +102,7 @@ PROFILES: Final[Mapping[str, Profile]] = {
             refuses=_GO_REFUSES,
             strict_members=GO_STRICT_MEMBERS,
             remarks={"lint.compression": "zstd came with client 3.5"},
+            empty_payload=EmptyPayload.BOOTSTRAP_FILE,
         ),
         Profile(
             name="mender-client-4",
@@ -111,7 +121,7 @@ PROFILES: Final[Mapping[str, Profile]] = {
             compressions=frozenset({Compression.NONE}),
             signatures=False,
             scripts=False,
-            empty_payload=False,
+            empty_payload=EmptyPayload.REFUSED,
             size=5 * MIB,
             refuses=frozenset({"tar.sparse"}),
         ),

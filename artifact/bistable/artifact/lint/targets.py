@@ -6,7 +6,7 @@ from typing import Final, TypeAlias
 from bistable.artifact.errors import Where, quoted
 from bistable.artifact.limits import KIB, MIB
 from bistable.artifact.lint.evidence import Evidence
-from bistable.artifact.lint.profiles import GIB, Profile
+from bistable.artifact.lint.profiles import GIB, EmptyPayload, Profile
 from bistable.artifact.model import Compression, Finding, Severity, SignatureState
 
 Check: TypeAlias = Callable[[Evidence, Profile], Iterable[Finding]]
@@ -141,12 +141,20 @@ def is_der(signature: bytes) -> bool:
 
 def check_payload(evidence: Evidence, profile: Profile) -> Iterator[Finding]:
     """The empty payload is young, and the archive of no files needs a body for some."""
-    if evidence.head.header.info.payload_type is None and not profile.empty_payload:
+    if evidence.head.header.info.payload_type is None and profile.empty_payload is EmptyPayload.REFUSED:
         yield refusal(
             profile,
             rule="lint.empty-payload",
             what=f"the artifact has an empty payload, which {profile.title} does not take",
             member="header-info",
+        )
+    if evidence.head.header.info.payload_type is None and profile.empty_payload is EmptyPayload.BOOTSTRAP_FILE:
+        yield Finding(
+            rule="lint.empty-payload",
+            what=f"{profile.title} takes an empty payload as its bootstrap file only, not as an update",
+            severity=Severity.NOTE,
+            where=Where(member="header-info"),
+            hint="put it on new devices as /var/lib/mender/bootstrap.mender",
         )
     if evidence.data_stored == 0 and not profile.empty_data_body:
         yield refusal(
