@@ -80,12 +80,13 @@ class Verifying:
             content = b""
             while len(content) <= KEY_FILE_SIZE and (more := source.read(KEY_FILE_SIZE)):
                 content += more
+            origin = source.name  # an address without its login
         return certificate_verifier(
             content,
             trust=[read_key_file(path) for path in self.ca],
             crls=[read_key_file(path) for path in self.crl],
             at=self.at or datetime.now(UTC),
-            origin=chain,
+            origin=origin,
         )
 
 
