@@ -3,6 +3,7 @@
 import errno
 import os
 import secrets
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,27 +20,40 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     """Give a file that becomes `path` when the block ends well, and leaves no trace when it does not.
 
     Where the file system allows it (O_TMPFILE) the file has no name until it is complete, so that not even a killed
-    process leaves a part behind; elsewhere it has a hidden name beside `path`.
+    process leaves a part behind; elsewhere it has a hidden name beside `path`. A link stays a link: what it leads to is
+    replaced. A device or pipe is not: a file in its place would be a surprise.
 
     Raises:
         MachineError: the file cannot be made, written or put in place.
     """
-    hidden = path.with_name(f".{path.name[:200]}.{secrets.token_hex(6)}.part")
+    real = _real_place(path)
+    hidden = real.with_name(f".{real.name[:200]}.{secrets.token_hex(6)}.part")
     try:
-        with _open_unnamed(path.parent, hidden) as file:
+        with _open_unnamed(real.parent, hidden) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
             if not hidden.exists():
                 _give_name(file, hidden)
-            _keep_mode(path, file)
-            hidden.replace(path)
-        _sync_directory(path.parent)
+            _keep_mode(real, file)
+            hidden.replace(real)
+        _sync_directory(real.parent)
     except OSError as e:
         raise MachineError(f"cannot write {path}: {e.strerror or e}") from e
     finally:
         with suppress(OSError):
             hidden.unlink(missing_ok=True)
+
+
+def _real_place(path: Path) -> Path:
+    """Return where the file really is or will be."""
+    try:
+        with suppress(FileNotFoundError):
+            if not stat.S_ISREG(path.stat().st_mode):
+                raise MachineError(f"cannot replace {path}: it is not a regular file")
+        return path.resolve()
+    except (OSError, RuntimeError) as e:
+        raise MachineError(f"cannot write {path}: {getattr(e, 'strerror', None) or e}") from e
 
 
 def write_all(out: BinaryIO, data: bytes | memoryview) -> None:

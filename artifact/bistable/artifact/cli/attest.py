@@ -107,9 +107,10 @@ def attest(
     if packages is not None and make_sbom is None:
         raise RequestError("cannot use --packages without --make-sbom")
     bills = attesting.bills()
-    if make_sbom is not None:
-        bills.append(_made(make_sbom, _packages(artifact, packages, console), artifact, distribution))
+    listed = None if make_sbom is None else _packages(artifact, packages, console)
     with open_existing(artifact) as existing:
+        if make_sbom is not None and listed is not None:
+            bills.append(_made(make_sbom, listed, existing.head.header.info.artifact_name, distribution))
         statements = attesting.statements(existing.head, existing.data_compression, bills)
     target = output_path or bundle_path(artifact)
     (write_bundle if replace else append_to_bundle)(target, sign_statements(statements, signer))
@@ -138,12 +139,12 @@ def _packages(artifact: Path, status: Path | None, console: Console) -> "tuple[P
     return parse_dpkg_status(bytes(content))
 
 
-def _made(kind: str, packages: "tuple[Package, ...]", artifact: Path, distribution: str) -> "Bill":
+def _made(kind: str, packages: "tuple[Package, ...]", name: str, distribution: str) -> "Bill":
     from bistable.artifact.attest import as_bill, make_cyclonedx, make_spdx
     from bistable.artifact.writer import source_date_epoch
 
     make = make_spdx if kind == "spdx" else make_cyclonedx
-    document = make(packages, name=artifact.stem, created=source_date_epoch(), vendor=distribution)
+    document = make(packages, name=name, created=source_date_epoch(), vendor=distribution)
     return as_bill(document, name="the bill of materials")
 
 

@@ -10,17 +10,19 @@ import click
 
 from bistable.artifact.cli.framework import option
 from bistable.artifact.cli.options import OUTPUT, bundle
+from bistable.artifact.cli.outputs import CHUNK, STANDARD, is_stdout, place_for, refuse_terminal
 from bistable.artifact.cli.reading import opened
 from bistable.artifact.cli.render import Console, View, clean, rows, size_text
-from bistable.artifact.cli.writing import STANDARD, refuse_terminal
-from bistable.artifact.errors import MachineError, RequestError
+from bistable.artifact.errors import RequestError
 
 if TYPE_CHECKING:
     from bistable.artifact.rewrite import Changed
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-CHUNK: Final = 1024 * 1024
+BUNDLE_SUFFIX: Final = ".intoto.jsonl"
+"""That of the attest package, which would have to be loaded to ask it; a test compares them."""
+
 HEAD_ONLY: Final = "head; the payload was moved as it is, not read"
 ALL_READ: Final = "head and payload; all digests match"
 
@@ -40,7 +42,7 @@ class Change:
     @property
     def to_stdout(self) -> bool:
         """Return whether the changed artifact goes to standard output."""
-        return self.output == STANDARD
+        return is_stdout(self.output)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,17 +89,8 @@ def places(change: Change, console: Console) -> Iterator[Places]:
         MachineError: a file cannot be read or written.
     """
     refuse_terminal(change.output, console)
-    with local_file(change.artifact, console) as source:
-        if not change.to_stdout:
-            # A link stays a link: what it leads to is replaced.
-            yield Places(source=source, target=Path(change.output).resolve())
-            return
-        with _temporary_directory() as directory:
-            target = directory / "artifact"
-            yield Places(source=source, target=target)
-            with target.open("rb") as file:
-                while chunk := file.read(CHUNK):
-                    console.data(chunk)
+    with local_file(change.artifact, console) as source, place_for(change.output, console) as target:
+        yield Places(source=source, target=target)
 
 
 def read_first(path: Path, console: Console) -> None:
@@ -143,6 +136,15 @@ def changed_view(change: Change, changed: "Changed", *, did: str, all_read: bool
     )
 
 
+def warn_of_attestations(change: Change, console: Console) -> None:
+    """Say that attestations beside the changed artifact are void now, if there are any."""
+    bundle = Path(change.output + BUNDLE_SUFFIX)
+    if not change.to_stdout and bundle.exists():
+        console.warn(
+            f"the attestations in {bundle} are about another artifact now", hint="make them again: `attest --replace`"
+        )
+
+
 @contextmanager
 def local_file(artifact: str, console: Console) -> Iterator[Path]:
     """Give a file with the content of what was named: standard input is stored, without a name, first.
@@ -163,15 +165,3 @@ def local_file(artifact: str, console: Console) -> Iterator[Path]:
         while chunk := source.read(CHUNK):
             scratch.file.write(chunk)
         yield scratch.path
-
-
-@contextmanager
-def _temporary_directory() -> Iterator[Path]:
-    import tempfile
-
-    try:
-        directory = tempfile.TemporaryDirectory(prefix="bistable-")
-    except OSError as e:
-        raise MachineError(f"cannot make a temporary directory in {tempfile.gettempdir()}: {e.strerror}") from e
-    with directory as name:
-        yield Path(name)

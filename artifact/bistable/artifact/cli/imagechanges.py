@@ -13,11 +13,11 @@ from bistable.artifact.cli.changing import Change, places
 from bistable.artifact.cli.framework import Example, command, option
 from bistable.artifact.cli.imageplaces import image_of, place, same_artifact
 from bistable.artifact.cli.options import OUTPUT, bundle, output_options
+from bistable.artifact.cli.outputs import STANDARD
 from bistable.artifact.cli.reading import opened
 from bistable.artifact.cli.render import Console, View, clean, rows, size_text
 from bistable.artifact.cli.signing import SECTION as SIGNING
 from bistable.artifact.cli.signing import Signing, signing_options
-from bistable.artifact.cli.writing import STANDARD
 from bistable.artifact.errors import RequestError
 
 if TYPE_CHECKING:

@@ -5,9 +5,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from bistable.artifact.cli.outputs import STANDARD
 from bistable.artifact.cli.reading import opened
 from bistable.artifact.cli.render import Console
-from bistable.artifact.cli.writing import STANDARD
 from bistable.artifact.errors import RequestError
 
 

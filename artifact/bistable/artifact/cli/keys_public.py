@@ -6,9 +6,9 @@ import click
 
 from bistable.artifact.cli.framework import Example, command, option
 from bistable.artifact.cli.options import FILE, output_options
+from bistable.artifact.cli.outputs import STANDARD, is_stdout, write_small
 from bistable.artifact.cli.render import Console, View, clean, rows
 from bistable.artifact.cli.signing import passphrase_for
-from bistable.artifact.cli.writing import STANDARD
 
 
 @command(
@@ -37,17 +37,14 @@ from bistable.artifact.cli.writing import STANDARD
 @click.argument("key", type=FILE)
 def public(key: Path, output: str, key_passphrase_file: Path | None, console: Console) -> None:
     """Write the public half of KEY: a private key, a public key in another form, or a certificate, in PEM."""
-    from bistable.artifact.files import replacing, write_all
     from bistable.artifact.keys import describe_keys, extract_public
     from bistable.artifact.keys.pem import read_key_file
 
     pem = read_key_file(key)
     half = extract_public(pem, origin=str(key), passphrase=passphrase_for(key, key_passphrase_file))
-    if output != STANDARD:
-        with replacing(Path(output)) as file:
-            write_all(file, half)
-    elif not console.as_json:
-        console.data(half)
+    if not (is_stdout(output) and console.as_json):
+        write_small(output, half, console)
+    if is_stdout(output) and not console.as_json:
         return
     description = describe_keys(half, origin=output)[0]
     console.result(

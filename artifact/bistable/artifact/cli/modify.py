@@ -12,6 +12,7 @@ from bistable.artifact.cli.changing import (
     places,
     read_first,
     verify_option,
+    warn_of_attestations,
 )
 from bistable.artifact.cli.contents import (
     CONDITIONS,
@@ -28,8 +29,10 @@ from bistable.artifact.cli.options import bundle, output_options
 from bistable.artifact.cli.render import Console
 from bistable.artifact.cli.signing import SECTION, Signing, signing_options
 from bistable.artifact.errors import RequestError
+from bistable.artifact.limits import JSON_SIZE
 
 if TYPE_CHECKING:
+    from bistable.artifact.model import Script
     from bistable.artifact.rewrite import HeadEdit
 
 
@@ -59,8 +62,6 @@ class Edits:
             RequestError: nothing is to be changed, or a file cannot be read.
         """
         from bistable.artifact.rewrite import HeadEdit
-        from bistable.artifact.spec import read_scripts
-        from bistable.artifact.writer.request import meta_data_limit
 
         edit = HeadEdit(
             name=self.artifact_name,
@@ -74,13 +75,20 @@ class Edits:
             remove_depends=self.remove_depends,
             add_clears=self.clears_provides,
             remove_clears=self.delete_clears_provides,
-            scripts=read_scripts(self.scripts),
+            scripts=self._scripts(),
             remove_scripts=self.remove_script,
-            meta_data=None if self.meta_data is None else read_small(self.meta_data, meta_data_limit()),
+            meta_data=None if self.meta_data is None else read_small(self.meta_data, JSON_SIZE),
         )
         if edit == HeadEdit(remove_provides=(), remove_depends=()):
             raise RequestError("cannot modify: no change is named", hint="`bistable artifact modify --help` lists them")
         return edit
+
+    def _scripts(self) -> "tuple[Script, ...]":
+        if not self.scripts:
+            return ()
+        from bistable.artifact.spec import read_scripts
+
+        return read_scripts(self.scripts)
 
 
 @command(
@@ -190,3 +198,4 @@ def modify(
             mtime=source_date_epoch(),
         )
     console.result(changed_view(change, changed, did="changed", all_read=verify), aside=change.to_stdout)
+    warn_of_attestations(change, console)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bistable.artifact.keys import Signer
+    from bistable.artifact.model import Compression
     from bistable.artifact.rewrite import Changed
     from bistable.artifact.rewrite.existing import Existing
 
@@ -79,7 +80,23 @@ def repack(
             did, changed = _repair(found.source, found.target, signer, drop_signature)
         else:
             did, changed = "repacked", _recompress(found.source, found.target, signer, compression, console)
+        left = _header_left(found.target, compression) if changed.signature_kept else None
     console.result(changed_view(change, changed, did=did, all_read=False), aside=change.to_stdout)
+    if left is not None:
+        console.warn(
+            f"the header stays in {left.label}, since the signature covers it",
+            hint="a reader without it cannot read the artifact; with a key (-k) the header is compressed anew, too",
+        )
+
+
+def _header_left(path: "Path", compression: str | None) -> "Compression | None":
+    """Return the compression of a header that was to be changed with that of the payload, and could not be."""
+    from bistable.artifact.rewrite.existing import open_existing
+    from bistable.artifact.streams import Codec
+
+    with open_existing(path) as existing:
+        kept = existing.head.header_compression
+    return None if compression is None or kept is Codec.parse(compression).kind else kept
 
 
 def _recompress(

@@ -16,9 +16,9 @@ from bistable.artifact.cli.changing import (
 from bistable.artifact.cli.framework import Example, command, option
 from bistable.artifact.cli.moving import refuse_moved
 from bistable.artifact.cli.options import FILE, output_options
+from bistable.artifact.cli.outputs import STANDARD, is_stdout, write_small
 from bistable.artifact.cli.render import Console, View, clean, rows
 from bistable.artifact.cli.signing import Signing, one_verifier, signing_options
-from bistable.artifact.cli.writing import STANDARD
 from bistable.artifact.errors import RequestError
 
 if TYPE_CHECKING:
@@ -149,7 +149,6 @@ def _refuse_replacing(path: Path, change: Change, *, force: bool) -> None:
 def _print_manifest(change: Change, verify: bool, console: Console) -> None:
     import hashlib
 
-    from bistable.artifact.files import replacing, write_all
     from bistable.artifact.rewrite import manifest_to_sign
 
     with local_file(change.artifact, console) as path:
@@ -157,12 +156,10 @@ def _print_manifest(change: Change, verify: bool, console: Console) -> None:
             read_first(path, console)
         manifest = manifest_to_sign(path)
     output = change.output_path or STANDARD
-    if output == STANDARD and not console.as_json:
-        console.data(manifest)
+    if not (is_stdout(output) and console.as_json):
+        write_small(output, manifest, console)
+    if is_stdout(output) and not console.as_json:
         return
-    if output != STANDARD:
-        with replacing(Path(output)) as file:
-            write_all(file, manifest)
     digest = hashlib.sha256(manifest).hexdigest()
     console.result(
         View(

@@ -10,9 +10,10 @@ from bistable.artifact.cli.contents import Contents, Version, contents_options, 
 from bistable.artifact.cli.framework import Example, command, option
 from bistable.artifact.cli.moving import refuse_moved
 from bistable.artifact.cli.options import output_options, size
+from bistable.artifact.cli.outputs import STANDARD
 from bistable.artifact.cli.render import Console
 from bistable.artifact.cli.signing import Signing, signing_options
-from bistable.artifact.cli.writing import STANDARD, Destination, basic_spec, destination_options, write_out
+from bistable.artifact.cli.writing import Destination, basic_spec, destination_options, write_out
 from bistable.artifact.errors import RequestError
 
 PAYLOAD = "Payload"

@@ -11,9 +11,10 @@ from bistable.artifact.cli.attesting import Attesting, sign_statements
 from bistable.artifact.cli.contents import Contents, Version
 from bistable.artifact.cli.framework import option
 from bistable.artifact.cli.options import OUTPUT, bundle, size
+from bistable.artifact.cli.outputs import STANDARD, is_stdout, refuse_terminal, temporary_directory
 from bistable.artifact.cli.render import Console, View, clean, count_text, rows, size_text
 from bistable.artifact.cli.signing import Signing
-from bistable.artifact.errors import MachineError, RequestError
+from bistable.artifact.errors import RequestError
 
 if TYPE_CHECKING:
     from bistable.artifact.attest import Bill
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-STANDARD: Final = "-"
 NOTHING_ATTESTED: Final = Attesting()
 NAMED_FILES: Final = 3
 """As many payload files are named in the text; more are counted."""
@@ -42,7 +42,7 @@ class Destination:
     @property
     def to_stdout(self) -> bool:
         """Return whether the artifact goes to standard output."""
-        return self.output_path == STANDARD
+        return is_stdout(self.output_path)
 
 
 def destination_options(function: F) -> F:
@@ -156,9 +156,10 @@ def write_out(
             on_progress=meter.advance,
         )
         written = _write(destination, request, options)
+    attested = None
     if attesting.wanted and signer is not None:
-        _attest(Path(destination.output_path), attesting, bills, signer)
-    console.result(written_view(destination.output_path, request, written), aside=destination.to_stdout)
+        attested = _attest(Path(destination.output_path), attesting, bills, signer)
+    console.result(written_view(destination.output_path, request, written, attested), aside=destination.to_stdout)
     _warn_size(written.size, destination.warn_artifact_size, console)
 
 
@@ -173,24 +174,25 @@ def _bills(attesting: Attesting, destination: Destination, signer: "Signer | Non
     return attesting.bills()
 
 
-def _attest(path: Path, attesting: Attesting, bills: "list[Bill]", signer: "Signer") -> None:
+def _attest(path: Path, attesting: Attesting, bills: "list[Bill]", signer: "Signer") -> Path:
     from bistable.artifact.attest import bundle_path, write_bundle
     from bistable.artifact.rewrite.existing import open_existing
 
     with open_existing(path) as existing:
         statements = attesting.statements(existing.head, existing.data_compression, bills)
     write_bundle(bundle_path(path), sign_statements(statements, signer))
+    return bundle_path(path)
 
 
-def written_view(output: str, request: "WriteRequest", written: "Written") -> View:
-    """Return what was written."""
+def written_view(output: str, request: "WriteRequest", written: "Written", attested: Path | None = None) -> View:
+    """Return what was written; `attested` is the file of its attestations."""
     info = request.header.info
     total = sum(file.size for file in written.files)
     names = ", ".join(file.name for file in written.files)
     files = names if 0 < len(written.files) <= NAMED_FILES else count_text(len(written.files), "file")
     kind = info.payload_type or "empty"
     payload = f"{kind}, {written.compression.label}: {files}" + (f", {size_text(total)}" if written.files else "")
-    shown = "standard output" if output == STANDARD else output
+    shown = "standard output" if is_stdout(output) else output
     return View(
         schema="artifact.write/1",
         document={
@@ -201,6 +203,7 @@ def written_view(output: str, request: "WriteRequest", written: "Written") -> Vi
             "compression": written.compression.label,
             "manifest_sha256": written.manifest_digest,
             "signed_by": written.key,
+            "attestations": None if attested is None else str(attested),
             "payload": {
                 "type": info.payload_type,
                 "files": [{"name": file.name, "size": file.size, "sha256": file.digest} for file in written.files],
@@ -214,6 +217,7 @@ def written_view(output: str, request: "WriteRequest", written: "Written") -> Vi
                     ("payload", clean(payload)),
                     ("signature", f"by {clean(written.key)}" if written.key else "none"),
                     ("manifest", f"sha256 {written.manifest_digest}"),
+                    ("attested", "" if attested is None else clean(str(attested))),
                 ],
                 indent="  ",
             ),
@@ -228,20 +232,6 @@ def _check_destination(destination: Destination, console: Console) -> None:
             hint="version 2 has no provides and depends, and current device clients refuse it; it can still be read",
         )
     refuse_terminal(destination.output_path, console)
-
-
-def refuse_terminal(output: str, console: Console) -> None:
-    """Refuse to write an artifact where a person looks, or where JSON is to go.
-
-    Raises:
-        RequestError: standard output is a terminal, or it is wanted for two things.
-    """
-    if output != STANDARD:
-        return
-    if console.as_json:
-        raise RequestError("cannot write both the artifact and --json to standard output", hint="use -o FILE")
-    if sys.stdout.isatty():
-        raise RequestError("cannot write an artifact to a terminal", hint="pipe it into something, or use -o FILE")
 
 
 @contextmanager
@@ -270,19 +260,14 @@ def _input(item: "PayloadInput", path: Path, stdin_name: str | None) -> "Payload
 def _with_image(spec: "BuildSpec", tree: Path, destination: Destination, console: Console) -> "Iterator[BuildSpec]":
     """Make an image of a directory or tar file, beside the output, for as long as the block runs."""
     import os
-    import tempfile
 
     from bistable.artifact.image import make_image
     from bistable.artifact.writer import source_date_epoch
 
     beside = None if destination.to_stdout else Path(destination.output_path).parent
     epoch = source_date_epoch() if os.environ.get("SOURCE_DATE_EPOCH") else None
-    try:
-        directory = tempfile.TemporaryDirectory(dir=beside, prefix=".bistable-")
-    except OSError as e:
-        raise MachineError(f"cannot make a temporary directory in {beside}: {e.strerror}") from e
-    with directory as name:
-        image = Path(name) / f"rootfs.{spec.image.kind.value}"
+    with temporary_directory(beside) as directory:
+        image = directory / f"rootfs.{spec.image.kind.value}"
         made = make_image(tree, image, replace(spec.image, epoch=epoch))
         for left_out in made.left_out:
             console.warn(f"not in the image: {left_out}")
