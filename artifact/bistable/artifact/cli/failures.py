@@ -8,7 +8,7 @@ from typing import Final, NoReturn
 
 import click
 
-from bistable.artifact.cli.render import clean, failure, show_failure
+from bistable.artifact.cli.render import clean, failure, show_failure, show_traceback
 from bistable.artifact.errors import (
     BistableError,
     KeyUnusableError,
@@ -60,7 +60,7 @@ def reported(arguments: Sequence[str]) -> Iterator[None]:
         _exit(PIPE_CLOSED)
     except Exception as e:
         if os.environ.get(DEBUG_VARIABLE):
-            raise
+            show_traceback(e)
         _exit(_report(e, as_json=as_json))
 
 

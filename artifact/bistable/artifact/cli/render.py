@@ -139,6 +139,13 @@ def show_failure(lines: Sequence[str], document: Mapping[str, Any], *, as_json: 
         Console(as_json=True).result(View(schema="error/1", document=document, lines=()))
 
 
+def show_traceback(error: Exception) -> None:
+    """Write where an exception came from to standard error, for whoever mends the program."""
+    from traceback import format_exception
+
+    click.echo("".join(format_exception(error)), err=True, nl=False)
+
+
 def message(head: str, what: str, details: Iterable[tuple[str, str | None]]) -> list[str]:
     """Return a message as lines: the head and the words, then one aligned line for each detail that is there."""
     first, *rest = what.splitlines() or [""]
