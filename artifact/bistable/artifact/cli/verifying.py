@@ -10,7 +10,7 @@ import click
 
 from bistable.artifact.cli.framework import option
 from bistable.artifact.cli.options import FILE, bundle
-from bistable.artifact.errors import RequestError
+from bistable.artifact.errors import KeyUnusableError, RequestError
 
 if TYPE_CHECKING:
     from bistable.artifact.keys import Verifier
@@ -73,14 +73,18 @@ class Verifying:
         from bistable.artifact.attest import CHAIN_SUFFIX, beside
         from bistable.artifact.keys import certificate_verifier
         from bistable.artifact.keys.pem import KEY_FILE_SIZE, read_key_file
-        from bistable.artifact.source import open_source
+        from bistable.artifact.source import SourceNotFoundError, open_source
 
-        chain = self.chain or beside(artifact, CHAIN_SUFFIX)
-        with open_source(chain) as source:
-            content = b""
-            while len(content) <= KEY_FILE_SIZE and (more := source.read(KEY_FILE_SIZE)):
-                content += more
-            origin = source.name  # an address without its login
+        content = b""
+        try:
+            with open_source(self.chain or beside(artifact, CHAIN_SUFFIX)) as source:
+                while len(content) <= KEY_FILE_SIZE and (more := source.read(KEY_FILE_SIZE)):
+                    content += more
+                origin = source.name  # an address without its login
+        except SourceNotFoundError as e:
+            raise KeyUnusableError(
+                e.what, hint="it holds the signer's certificate: copy it along with the artifact, or give --chain FILE"
+            ) from e
         return certificate_verifier(
             content,
             trust=[read_key_file(path) for path in self.ca],
