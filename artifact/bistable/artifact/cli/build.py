@@ -56,7 +56,8 @@ def build(spec: str, output_path: str | None, settings: Sequence[str], signing: 
     Relative paths in the file start where the file is. ${NAME} in a string is replaced by a variable of the
     environment, which must be set. Signing options go before the file's [sign].
     """
-    from bistable.artifact.spec import load
+    from bistable.artifact.image import ImageOptions
+    from bistable.artifact.spec import is_tree, load
 
     loaded = load(
         _read(spec),
@@ -65,6 +66,11 @@ def build(spec: str, output_path: str | None, settings: Sequence[str], signing: 
         settings=dict(map(_setting, settings)),
         origin="standard input" if spec == STANDARD else spec,
     )
+    if loaded.image != ImageOptions() and not is_tree(loaded.files[0]):
+        raise RequestError(
+            f"cannot use [image] in {spec}: {loaded.files[0]} is an image already",
+            hint="name a directory or a tar file, or take [image] out",
+        )
     output = output_path or (None if loaded.output is None else str(loaded.output))
     if output is None:
         raise RequestError(

@@ -227,7 +227,7 @@ class _Reading:
 
     def _image(self, kind: str | None) -> ImageOptions:
         values = self._table("image")
-        if values and kind != ROOTFS_NAMES[0]:
+        if "image" in self._text.document and kind != ROOTFS_NAMES[0]:
             self._text.refuse("only a rootfs-image has an image", table="image")
         name = values.get("type", ImageKind.EXT4.value)
         makeable = (ImageKind.EXT4, ImageKind.SQUASHFS, ImageKind.EROFS)
@@ -300,7 +300,7 @@ class _Reading:
             self._text.refuse(
                 "command and public-key go together",
                 table="sign",
-                hint="public-key is the one to check signatures with",
+                hint="every signature is checked before it is stored",
             )
         for key, value in values.items():
             if "-----BEGIN" in str(value):

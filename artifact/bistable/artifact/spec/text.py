@@ -51,10 +51,9 @@ class BuildText:
             heading = _TABLE_LINE.match(line)
             if heading:
                 current = heading["name"].strip("\"'")
-                if current == table:
-                    found = number
-                    if key is None:
-                        return number
+                if current == (table if key is None else f"{table}.{key}"):
+                    return number
+                found = number if current == table else found
                 continue
             match = _KEY_LINE.match(line)
             if match is None:
