@@ -23,6 +23,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 BUNDLE_SUFFIX: Final = ".intoto.jsonl"
 """That of the attest package, which would have to be loaded to ask it; a test compares them."""
 
+DID: Final = {"kept": "found nothing to repair in"}
+"""What was done, where one word does not say it."""
+
 HEAD_ONLY: Final = "head; the payload was moved as it is, not read"
 ALL_READ: Final = "head and payload; all digests match"
 
@@ -123,7 +126,7 @@ def changed_view(change: Change, changed: "Changed", *, did: str, all_read: bool
             "payload_checked": whole,
         },
         lines=[
-            f"{did} {clean(shown)}, {size_text(changed.size)}",
+            f"{DID.get(did, did)} {clean(shown)}, {size_text(changed.size)}",
             *rows(
                 [
                     ("artifact", clean(changed.name)),

@@ -7,7 +7,7 @@ from bistable.artifact.cli.framework import Example, command, option
 from bistable.artifact.cli.options import FILE, OUTPUT, artifact_argument, output_options
 from bistable.artifact.cli.reading import opened
 from bistable.artifact.cli.recreate import command_line
-from bistable.artifact.cli.render import Console, View, clean, count_text, finding_lines, rows
+from bistable.artifact.cli.render import Console, View, clean, count_text, finding_document, finding_lines, rows
 from bistable.artifact.cli.verifying import Verifying, verifying_options
 from bistable.artifact.errors import RequestError
 from bistable.artifact.model import SignatureState
@@ -119,6 +119,7 @@ def _view(source: str, done: "Extracted") -> View:
             "artifact_name": head.header.info.artifact_name,
             "signature": {"state": head.signature.value.replace(" ", "-"), "key": head.key},
             "written": [str(path) for path in done.paths],
+            "findings": [finding_document(finding) for finding in done.artifact.findings],
         },
         lines=[
             f"extracted {count_text(len(names), 'file')} from {clean(source)}",

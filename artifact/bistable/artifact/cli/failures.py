@@ -58,7 +58,7 @@ def reported(arguments: Sequence[str]) -> Iterator[None]:
     except BrokenPipeError:
         _abandon_output()
         _exit(PIPE_CLOSED)
-    except Exception as e:
+    except Exception as e:  # noqa: BLE001 - users get a message, never a traceback
         if os.environ.get(DEBUG_VARIABLE):
             show_traceback(e)
         _exit(_report(e, as_json=as_json))

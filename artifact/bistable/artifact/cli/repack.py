@@ -121,7 +121,7 @@ def _repair(source: "Path", target: "Path", signer: "Signer | None", drop_signat
     if signer is None and not drop_signature:
         with open_existing(source) as existing:
             if not needs_repair(existing.head):
-                return "nothing to repair:", _copy(existing, source, target)
+                return "kept", _copy(existing, source, target)
     changed = repair_artifact(source, target, signer=signer, drop_signature=drop_signature, mtime=source_date_epoch())
     return "repaired", changed
 
