@@ -156,7 +156,7 @@ def attestation_text(found: "VerifiedAttestation") -> str:
     if said is None:
         what = found.predicate_type
     elif isinstance(said, ProvenanceSummary):
-        what = f"provenance: built by {said.builder} from {count_text(said.dependencies, 'file')} and sources"
+        what = f"provenance: built by {said.builder} from {count_text(said.dependencies, 'material')}"
     else:
         what = f"{said.format}: {count_text(said.packages, 'package')}" + (f" in {said.name}" if said.name else "")
     return f"{what}; by {found.key}"
