@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from bistable.artifact.cli.attesting import Attesting, attesting_options
 from bistable.artifact.cli.framework import Example, command, option
 from bistable.artifact.cli.options import OUTPUT, output_options
 from bistable.artifact.cli.render import Console
@@ -48,9 +49,17 @@ STANDARD: Final = "-"
     help="Go before what the build file says; a list is written as in TOML. May be given several times.",
 )
 @signing_options
+@attesting_options
 @output_options
 @click.argument("spec", metavar="SPEC.toml", type=click.Path(allow_dash=True))
-def build(spec: str, output_path: str | None, settings: Sequence[str], signing: Signing, console: Console) -> None:
+def build(
+    spec: str,
+    output_path: str | None,
+    settings: Sequence[str],
+    signing: Signing,
+    attesting: Attesting,
+    console: Console,
+) -> None:
     """Write an artifact that a build file (TOML) describes: docs/reference/build-file.md.
 
     Relative paths in the file start where the file is. ${NAME} in a string is replaced by a variable of the
@@ -83,7 +92,7 @@ def build(spec: str, output_path: str | None, settings: Sequence[str], signing: 
         warn_artifact_size=None,
         format_version="3",
     )
-    write_out(loaded, destination, _signing(loaded, signing), console)
+    write_out(loaded, destination, _signing(loaded, signing), console, attesting=attesting)
 
 
 def _setting(text: str) -> tuple[str, str]:
