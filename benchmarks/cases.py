@@ -97,12 +97,12 @@ def write_cases(place: Place) -> list[Case]:
 
 def slow_write_cases(place: Place) -> list[Case]:
     """Writing with xz, once: minutes each."""
-    return [ours_write(place, "xz", 1), ours_write(place, "xz", 1, extra=",threads=1"), mender_write(place, "lzma", 1)]
+    return [ours_write(place, "xz", 1), ours_write(place, "xz", 1, extra=":threads=1"), mender_write(place, "lzma", 1)]
 
 
 def ours_write(place: Place, codec: str, runs: int, extra: str = "") -> Case:
     """Write with ours."""
-    name = place.out(f"ours-{codec}{extra}.mender")
+    name = place.out(f"ours-{codec}{extra.replace(':', '-')}.mender")
     command = place.ours(
         "write",
         "rootfs",
@@ -115,7 +115,7 @@ def ours_write(place: Place, codec: str, runs: int, extra: str = "") -> Case:
         "-o",
         name,
         "--compression",
-        codec + (":" + str(6) + extra if extra else ""),
+        codec + extra,
         "--no-progress",
     )
     return Case(name=f"bistable write {codec}{extra}", command=command, output=name, runs=runs)
