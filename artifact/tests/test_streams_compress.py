@@ -83,6 +83,14 @@ def test_no_content_makes_a_sound_empty_stream(kind: Compression) -> None:
     assert decompressed(data, kind) == b""
 
 
+@pytest.mark.parametrize("kind", COMPRESSED)
+def test_writing_nothing_changes_nothing(kind: Compression) -> None:
+    out: list[bytes] = []
+    compressor = open_compressor(lambda data: out.append(bytes(data)), Codec(kind=kind))
+    compressor.finish()
+    assert b"".join(out) == compressed(b"", Codec(kind=kind), [0, 0])
+
+
 @pytest.mark.parametrize("text", ["gzip", "gzip:9", "xz:1", "zstd", "zstd:9,long=24"])
 def test_command_line_tools_take_the_output(text: str, tmp_path: Path) -> None:
     codec = Codec.parse(text)
@@ -209,6 +217,22 @@ def test_a_failing_output_stops_everything(text: str, workers: list[threading.Th
     with pytest.raises(OSError, match="disk full"):
         compressor.write(MIXTURE * 8)
     compressor.close()
+
+
+def test_closing_tells_the_workers_to_stop(workers: list[threading.Thread]) -> None:
+    told: list[bool] = []
+
+    def encode(block: bytearray, stop: Event) -> bytes:
+        told.append(stop.wait(20))
+        return b""
+
+    blocks = blocks_of_four([], encode, 1)
+    blocks.write(b"1234")
+    blocks.close()
+    for thread in threading.enumerate():
+        if thread.name.startswith("compress"):
+            thread.join(20)
+    assert told in ([True], [])
 
 
 def test_closing_an_unfinished_stream_ends_its_threads(workers: list[threading.Thread]) -> None:

@@ -120,6 +120,11 @@ def test_several_streams_cut_off_inside_the_last_are_rejected(kind: Compression)
         assert refusal(data[:length], kind).rule == "compression.truncated"
 
 
+def test_a_skippable_frame_cut_off_anywhere_is_rejected() -> None:
+    for length in range(1, len(SKIPPABLE)):
+        assert refusal(SMALL[ZSTD] + SKIPPABLE[:length], ZSTD).rule == "compression.truncated"
+
+
 @pytest.mark.parametrize("kind", COMPRESSED)
 def test_a_flipped_bit_never_changes_the_content_unnoticed(kind: Compression) -> None:
     data = SMALL[kind]
@@ -269,7 +274,8 @@ def test_zstd_frames_that_need_a_dictionary_are_rejected() -> None:
         zstd_frame(0x28, b"\x02"),  # reserved bit
         zstd_frame(0x20, b"\x03"),  # content size
         zstd_frame(0x20, b"\x02").replace(b"\x11\x00\x00", b"\x17\x00\x00"),  # reserved kind of block
-        zstd_frame(0x00, b"\x68").replace(b"\x11\x00\x00hi", b"\x0b\x00\x80a"),  # 1 MiB in one block
+        zstd_frame(0x00, b"\x68").replace(b"\x11\x00\x00", b"\x01\x00\x80"),  # 1 MiB in one block
+        zstd_frame(0x00, b"\x68").replace(b"\x11\x00\x00", b"\x03\x00\x80"),  # the same, one byte repeated
     ],
 )
 def test_malformed_zstd_structure_is_rejected(data: bytes) -> None:

@@ -1,6 +1,7 @@
 """Both faces of libzstd do the same."""
 
 import sys
+from io import BytesIO
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 
 from bistable.artifact import zstd
 from bistable.artifact.errors import MachineError
+from bistable.artifact.streams import Codec, open_compressor
 
 CONTENT = b"twenty letters or so" * 40_000
 
@@ -89,6 +91,20 @@ def test_both_faces_make_the_same_bytes(
     through_standard = encoded(**settings)
     monkeypatch.setitem(sys.modules, "compression.zstd", None)
     assert encoded(**settings) == through_standard
+
+
+@pytest.mark.parametrize("face", ["standard", "package"])
+def test_an_empty_write_changes_nothing(face: str, request: pytest.FixtureRequest) -> None:
+    request.getfixturevalue(face)
+    outputs = []
+    for writes in range(3):
+        out = BytesIO()
+        compressor = open_compressor(out.write, Codec())
+        for _ in range(writes):
+            compressor.write(b"")
+        compressor.finish()
+        outputs.append(out.getvalue())
+    assert outputs == outputs[:1] * 3
 
 
 def test_a_libzstd_without_threads_is_named_as_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -93,7 +93,7 @@ class _Zstd:
         )
 
     def write(self, data: bytes | memoryview, /) -> None:
-        if data:
+        if data:  # an empty first write would make libzstd leave the size out of an empty frame's header
             self._emit(self._encoder.compress(data))
 
     def finish(self) -> None:

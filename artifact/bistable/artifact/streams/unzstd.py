@@ -15,7 +15,7 @@ MAGIC: Final = b"\x28\xb5\x2f\xfd"
 SKIPPABLE_MAGICS: Final = tuple(bytes([first]) + b"\x2a\x4d\x18" for first in range(0x50, 0x60))
 
 BLOCK_SIZE: Final = 128 * KIB
-RLE_BLOCK, RESERVED_BLOCK = 1, 3
+RLE_BLOCK: Final = 1
 PIECE: Final = 64 * KIB
 CHECKSUM_SIZE: Final = 4
 
@@ -83,8 +83,6 @@ class Unzstd:
         head = feed.take(5, what)
         descriptor = head[4]
         single_segment, checksum = bool(descriptor & 0x20), bool(descriptor & 0x04)
-        if descriptor & 0x08:
-            raise self._corrupt("a reserved bit is set in its zstd frame header", start)
         size_of_size = (1 if single_segment else 0, 2, 4, 8)[descriptor >> 6]
         size_of_dictionary = (0, 1, 2, 4)[descriptor & 3]
         rest = feed.take((not single_segment) + size_of_dictionary + size_of_size, what)
@@ -104,14 +102,15 @@ class Unzstd:
         head = feed.take(3, "a zstd block")
         word = int.from_bytes(head, "little")
         last, kind, size = bool(word & 1), word >> 1 & 3, word >> 3
-        if kind == RESERVED_BLOCK or size > BLOCK_SIZE:
-            raise self._corrupt("a zstd block is of no valid kind or size", start)
+        if size > BLOCK_SIZE:
+            raise self._corrupt("a zstd block is larger than 128 KiB", start)
         body = feed.take(1 if kind == RLE_BLOCK else size, "a zstd block")
         data = self._decode(head + body, start)
         if last:
             if self._header.checksum:
                 data += self._decode(feed.take(CHECKSUM_SIZE, "a zstd checksum"), start)
-            if self._decoder is None or not self._decoder.eof:
+            assert self._decoder is not None
+            if not self._decoder.eof:
                 raise self._corrupt("a zstd frame does not end where it should", start)
             self._decoder = self._header = None
         return data
