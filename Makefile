@@ -1,6 +1,6 @@
 # `make demo` and `make test` are all that a fresh Debian or Ubuntu machine needs; they set up the rest.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint setup wheel fuzz bench clean
+.PHONY: help demo test lint setup docs wheel fuzz bench clean
 
 BIN := $(CURDIR)/.venv/bin
 # Programs that are used from an unpacked package instead of an installed one; see tools/setup.sh.
@@ -20,6 +20,10 @@ lint: setup ## check form, types and layers
 
 setup: ## install what is needed: packages (after saying which) and .venv
 	@tools/setup.sh
+
+docs: setup ## write the reference of commands, and manual pages in build/man
+	@$(BIN)/python tools/make_reference.py
+	@$(BIN)/python tools/make_reference.py --man build/man
 
 wheel: setup ## build wheel and source distribution in dist/
 	@$(BIN)/python -m build --no-isolation --outdir dist .

@@ -171,6 +171,18 @@ def test_the_commands_in_the_readme_run(tmp_path: Path) -> None:
     assert codes == {"keys": 0, "write": 0, "verify": 0, "show": 0, "modify": 0, "diff": 1}
 
 
+def test_the_reference_of_commands_is_up_to_date() -> None:
+    script = ROOT / "tools" / "make_reference.py"
+    if not script.exists():
+        pytest.skip("a source distribution has no tools")
+    made = subprocess.run(
+        [sys.executable, "-c", f"import runpy; print(runpy.run_path({str(script)!r})['markdown'](), end='')"],
+        capture_output=True,
+        check=True,
+    )
+    assert made.stdout.decode() == (ROOT / "docs" / "reference" / "cli.md").read_text(), f"run {script.name}"
+
+
 # --- rules
 
 
