@@ -2,8 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from bistable.artifact.model import ROOTFS_IMAGE
+
+LEGACY_KEYS: Final = ("artifact_group", "rootfs_image_checksum")
+"""What a whole root file system replaces beside its own keys."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,20 +28,19 @@ class SoftwareVersion:
         version = self.version or (artifact_name if self.use_defaults else None)
         if payload_type is None or version is None:
             return {}
-        parts = [self.filesystem, self._name(payload_type), "version"]
-        return {".".join(part for part in parts if part): version}
+        return {f"{self._prefix(payload_type)}.version": version}
 
     def clears(self, payload_type: str | None) -> tuple[str, ...]:
         """Return the patterns of provides that an installation replaces."""
         if payload_type is None or not self.use_defaults:
             return ()
-        if payload_type == ROOTFS_IMAGE:
-            legacy = ("artifact_group", "rootfs_image_checksum") if self.filesystem == ROOTFS_IMAGE else ()
-            return (*legacy, f"{self.filesystem}.*")
-        name = self._name(payload_type)
-        return (f"{self.filesystem}.{name}.*" if name else f"{self.filesystem}.*",)
+        prefix = self._prefix(payload_type)
+        # An image under a name of its own is not the whole system, and clears nothing but its own keys.
+        whole = payload_type == prefix == ROOTFS_IMAGE
+        return (*(LEGACY_KEYS if whole else ()), f"{prefix}.*")
 
-    def _name(self, payload_type: str) -> str | None:
-        if self.name is not None or not self.use_defaults or payload_type == ROOTFS_IMAGE:
-            return self.name
-        return payload_type
+    def _prefix(self, payload_type: str) -> str:
+        name = self.name
+        if name is None and self.use_defaults and payload_type != ROOTFS_IMAGE:
+            name = payload_type
+        return f"{self.filesystem}.{name}" if name else self.filesystem
