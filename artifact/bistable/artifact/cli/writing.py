@@ -68,7 +68,7 @@ def destination_options(function: F) -> F:
                 metavar="KIND",
                 section=OUTPUT,
                 help="none, gzip, xz (also called lzma) or zstd, with a level and options after a colon: gzip:9, "
-                "zstd:19,threads=4, zstd:3,long=27. Device clients before 4.0 and mender-artifact before 3.10 read no "
+                "zstd:19,threads=4, zstd:3,long=27. Device clients before 3.5 and mender-artifact before 3.10 read no "
                 "zstd.",
             ),
             option(
