@@ -1,6 +1,10 @@
 """`bistable artifact show` and `verify`: what they say, what they refuse, and with which exit code."""
 
+import threading
+from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -202,3 +206,35 @@ def test_the_chain_is_looked_for_beside_the_artifact(tmp_path: Path) -> None:
     made("write", "bootstrap", "-n", "a", "-t", "t", "-k", KEYS / "ec256.key", "-o", artifact)
     (tmp_path / "chain.pem").rename(tmp_path / "release.mender.chain.pem")
     made("verify", "--ca", tmp_path / "root.pem", "--at", "2025-06-01", artifact)
+
+
+# --- from a server
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    """A server of files that does not log to standard error."""
+
+    def log_message(self, *_: object) -> None: ...
+
+
+@pytest.fixture
+def address(tmp_path: Path) -> Iterator[str]:
+    """Serve a directory with an artifact on this machine."""
+    (tmp_path / "release.mender").write_bytes(SIGNED.read_bytes())
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(tmp_path))) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def test_an_artifact_on_a_server_is_verified_while_it_comes_in(address: str) -> None:
+    outcome = made("verify", "-k", KEYS / "rsa3072.pub", f"{address}/release.mender")
+    assert outcome.out.startswith(f"{address}/release.mender: good\n")
+
+
+def test_what_a_server_does_not_have_is_said(address: str) -> None:
+    outcome = call("show", f"{address}/other.mender")
+    assert outcome.code == 7
+    assert f"{address}/other.mender" in outcome.err

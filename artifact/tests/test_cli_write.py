@@ -57,7 +57,7 @@ def test_mender_artifacts_names_and_long_options_are_understood(name: str) -> No
     assert header.type_info.provides["k"] == "v:w"
     assert header.type_info.provides["data.app.version"] == "7"
     assert header.type_info.depends == {"x": "y"}
-    assert header.type_info.clears_provides == ("z.*", "data.*")
+    assert header.type_info.clears_provides == ("z.*", "data.app.*")
     assert read("other.mender").data_compression is Compression.XZ
 
 

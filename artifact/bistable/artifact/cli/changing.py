@@ -6,10 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-import click
-
 from bistable.artifact.cli.framework import option
-from bistable.artifact.cli.options import OUTPUT, bundle
+from bistable.artifact.cli.options import NAME, OUTPUT, artifact_argument, bundle
 from bistable.artifact.cli.outputs import CHUNK, STANDARD, is_stdout, place_for, refuse_terminal
 from bistable.artifact.cli.reading import opened
 from bistable.artifact.cli.render import Console, View, clean, rows, size_text
@@ -62,10 +60,11 @@ def change_options(function: F) -> F:
         "change",
         Change,
         [
-            click.argument("artifact", type=click.Path(allow_dash=True)),
+            artifact_argument,
             option(
                 "-o",
                 "--output-path",
+                type=NAME,
                 metavar="FILE",
                 section=OUTPUT,
                 help="Write the changed artifact to this file and leave the old one alone; - is standard output. By "

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from bistable.artifact.cli.framework import Example, command, option
-from bistable.artifact.cli.options import FILE, output_options
+from bistable.artifact.cli.options import FILE, NAME, output_options
 from bistable.artifact.cli.outputs import STANDARD, is_stdout, write_small
 from bistable.artifact.cli.render import Console, View, clean, rows
 from bistable.artifact.cli.signing import passphrase_for
@@ -21,6 +21,7 @@ from bistable.artifact.cli.signing import passphrase_for
 @option(
     "-o",
     "--output",
+    type=NAME,
     default=STANDARD,
     show_default=True,
     metavar="FILE",

@@ -44,6 +44,10 @@ FILE: Final = click.Path(path_type=Path)
 """Any path; whether it is there and can be read is said by the library, with the right exit code."""
 
 
+NAME: Final = click.Path(allow_dash=True)
+"""What may be a path, an address or `-`: the shell completes paths, and nothing is checked here."""
+
+
 def bundle(name: str, kind: type, options: Iterable[Callable[[F], F]]) -> Callable[[F], F]:
     """Give a function `options`, and hand their values over as one `kind` (a dataclass) named `name`."""
     names = [field.name for field in fields(kind)]
@@ -85,4 +89,4 @@ def output_options(function: F) -> F:
 
 def artifact_argument(function: F) -> F:
     """Add the artifact to be read as the argument `artifact`."""
-    return click.argument("artifact", type=click.Path(allow_dash=True))(function)
+    return click.argument("artifact", type=NAME)(function)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 
 from bistable.artifact.cli.framework import option
-from bistable.artifact.cli.options import FILE, bundle
+from bistable.artifact.cli.options import FILE, NAME, bundle
 from bistable.artifact.errors import KeyUnusableError, RequestError
 
 if TYPE_CHECKING:
@@ -114,6 +114,7 @@ def signing_options(function: F) -> F:
             ),
             option(
                 "--pkcs11-module",
+                type=NAME,
                 metavar="FILE",
                 section=SECTION,
                 help="The token's PKCS#11 library, if the URI has no module-path.",

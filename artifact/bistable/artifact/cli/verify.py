@@ -10,7 +10,7 @@ import click
 from bistable.artifact.cli.attesting import SECTION, attestation_document, attestation_text, uri
 from bistable.artifact.cli.describe import verify_view
 from bistable.artifact.cli.framework import Example, command, option
-from bistable.artifact.cli.options import FILE, artifact_argument, bundle, output_options
+from bistable.artifact.cli.options import FILE, NAME, artifact_argument, bundle, output_options
 from bistable.artifact.cli.reading import opened
 from bistable.artifact.cli.render import Console
 from bistable.artifact.cli.verifying import Verifying, verifying_options
@@ -98,6 +98,7 @@ class Attested:
         ),
         option(
             "--attestation-file",
+            type=NAME,
             metavar="FILE",
             section=SECTION,
             help="Check those in this file (or at this address) instead.",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 
 from bistable.artifact.cli.framework import option
-from bistable.artifact.cli.options import FILE, bundle
+from bistable.artifact.cli.options import FILE, NAME, bundle
 from bistable.artifact.errors import KeyUnusableError, RequestError
 
 if TYPE_CHECKING:
@@ -122,6 +122,7 @@ def verifying_options(function: F) -> F:
             ),
             option(
                 "--chain",
+                type=NAME,
                 metavar="FILE",
                 section=SECTION,
                 help="The signer's certificate and those between it and --ca (PEM); by default the file beside the "

@@ -9,7 +9,7 @@ from bistable.artifact.cli.attesting import Attesting, attesting_options
 from bistable.artifact.cli.contents import Contents, Version, contents_options, script_option, version_options
 from bistable.artifact.cli.framework import Example, command, option
 from bistable.artifact.cli.moving import refuse_moved
-from bistable.artifact.cli.options import output_options, size
+from bistable.artifact.cli.options import NAME, output_options, size
 from bistable.artifact.cli.outputs import STANDARD
 from bistable.artifact.cli.render import Console
 from bistable.artifact.cli.signing import Signing, signing_options
@@ -47,6 +47,7 @@ STDIN_NAME = "rootfs.img"
 @option(
     "-f",
     "--file",
+    type=NAME,
     required=True,
     metavar="PATH",
     section=PAYLOAD,

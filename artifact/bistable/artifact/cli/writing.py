@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from bistable.artifact.cli.attesting import Attesting, sign_statements
 from bistable.artifact.cli.contents import Contents, Version
 from bistable.artifact.cli.framework import option
-from bistable.artifact.cli.options import OUTPUT, bundle, size
+from bistable.artifact.cli.options import NAME, OUTPUT, bundle, size
 from bistable.artifact.cli.outputs import STANDARD, is_stdout, refuse_terminal, temporary_directory
 from bistable.artifact.cli.render import Console, View, clean, count_text, rows, size_text
 from bistable.artifact.cli.signing import Signing
@@ -54,6 +54,7 @@ def destination_options(function: F) -> F:
             option(
                 "-o",
                 "--output-path",
+                type=NAME,
                 default="artifact.mender",
                 show_default=True,
                 metavar="FILE",
