@@ -230,7 +230,7 @@ def encode_header_info(info: HeaderInfo) -> bytes:
 def encode_type_info(info: TypeInfo) -> bytes:
     """Return the `type-info` member; maps are sorted by key, empty ones left out.
 
-    An empty list of clears is written: without one a device would clear everything.
+    An empty list of clears is written, too: no list means that the device clears everything. FORMAT.md §5.6.
     """
     document: dict[str, Any] = {"type": info.payload_type}
     if info.depends:
