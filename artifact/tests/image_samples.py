@@ -4,6 +4,7 @@ import io
 import os
 import shutil
 import subprocess
+import sys
 import tarfile
 from pathlib import Path
 
@@ -52,6 +53,33 @@ def is_clean(image: Path) -> bool:
     """Return what e2fsck thinks of an image."""
     done = subprocess.run(["e2fsck", "-fn", image], capture_output=True, env={**os.environ, "PATH": SBIN}, check=False)
     return done.returncode == 0
+
+
+AS_NOBODY = """
+import ctypes, os, sys
+from pathlib import Path
+import zstandard
+from bistable.artifact.image import *
+os.umask(0o027)
+os.setgroups([]); os.setgid(65534); os.setuid(65534)
+ctypes.CDLL(None).prctl(4, 1, 0, 0, 0)  # as after starting a program: what belongs to the user may be opened again
+assert os.geteuid() == 65534
+arguments = sys.argv[1:]
+"""
+AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+
+
+def run_as_nobody(code: str, *arguments: str | Path) -> None:
+    """Run Python code, in which `arguments` is a list, as a user without any rights."""
+    done = subprocess.run(
+        [sys.executable, "-c", AS_NOBODY + code, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        # PATH as a user who is not root has it.
+        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def make_rootfs(top: Path, *, backwards: bool = False) -> Path:

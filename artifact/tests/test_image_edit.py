@@ -3,13 +3,14 @@
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from image_samples import EXT4_TOOLS, ODD_NAMES, SBIN, call, is_clean, make_rootfs, needs
+from image_samples import AS_ROOT, EXT4_TOOLS, ODD_NAMES, SBIN, call, is_clean, make_rootfs, needs, run_as_nobody
 
 from bistable.artifact.errors import BistableError, MachineError, RejectedError, RequestError
 from bistable.artifact.image import (
@@ -40,7 +41,7 @@ WHEN = 1_650_000_000
 def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
     top = tmp_path_factory.mktemp("original")
     (top / "rootfs").mkdir()
-    make_image(make_rootfs(top / "rootfs"), top / "image", ImageOptions(size=16 << 20))
+    make_image(make_rootfs(top / "rootfs"), top / "image", ImageOptions(size=12 << 20))
     return top / "image"
 
 
@@ -260,6 +261,28 @@ def test_the_same_changes_give_the_same_bytes(original: Path, image: Path, sourc
         remove_tree(target, "/odd", epoch=WHEN)
         os.utime(source, (1, 1))
     assert image.read_bytes() == twin.read_bytes()
+
+
+@AS_ROOT
+def test_root_and_nobody_make_the_same_changes(original: Path, image: Path) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        top = Path(name)
+        top.chmod(0o755)
+        (top / "source").write_bytes(b"content")
+        (top / "source").chmod(0o644)
+        by_nobody = Path(shutil.copy(original, top / "by-nobody"))
+        os.chown(by_nobody, 65534, 65534)
+        run_as_nobody(
+            f"""
+image = Path(arguments[0])
+copy_in(image, Path(arguments[1]), "/etc/shadow", epoch={WHEN}, uid=5)
+remove_tree(image, "/odd", epoch={WHEN})
+""",
+            *(by_nobody, top / "source"),
+        )
+        copy_in(image, top / "source", "/etc/shadow", epoch=WHEN, uid=5)
+        remove_tree(image, "/odd", epoch=WHEN)
+        assert image.read_bytes() == by_nobody.read_bytes()
 
 
 # --- names that look like commands

@@ -4,8 +4,7 @@ import contextlib
 import gzip
 import lzma
 import os
-import subprocess
-import sys
+import shutil
 import tarfile
 import tempfile
 from collections.abc import Callable, Iterator
@@ -15,15 +14,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from image_samples import (
+    AS_ROOT,
     EPOCH,
     EXT4_TOOLS,
     ODD_NAMES,
+    SBIN,
     call,
     is_clean,
     make_rootfs,
     member,
     needs,
     root_members,
+    run_as_nobody,
     write_tar,
 )
 
@@ -49,7 +51,6 @@ KINDS = [
     pytest.param(ImageKind.EROFS, marks=needs("mkfs.erofs", "fakeroot", "tar")),
 ]
 READABLE = KINDS[:2]
-AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 
 
 @pytest.fixture(scope="module")
@@ -284,19 +285,6 @@ class BackwardsOs:
             return contextlib.nullcontext(list(found)[::-1])
 
 
-AS_NOBODY = """
-import ctypes, os, sys
-from pathlib import Path
-import zstandard
-from bistable.artifact.image import ImageKind, ImageOptions, make_image
-os.umask(0o027)
-os.setgroups([]); os.setgid(65534); os.setuid(65534)
-ctypes.CDLL(None).prctl(4, 1, 0, 0, 0)  # as after starting a program: what belongs to the user may be opened again
-assert os.geteuid() == 65534
-made = make_image(Path(sys.argv[1]), Path(sys.argv[2]), ImageOptions(kind=ImageKind(sys.argv[3])))
-"""
-
-
 @AS_ROOT
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("form", ["directory", "tar"])
@@ -314,16 +302,10 @@ def test_root_and_nobody_make_the_same_image(kind: ImageKind, form: str, umask: 
             # What mkfs.erofs can be given by root only is not in it.
             source = write_tar(top / "root.tar", [pair for pair in root_members() if not pair[0].pax_headers])
         make(source, top / "by-root", kind)
-        command = [sys.executable, "-c", AS_NOBODY, source, top / "out/by-nobody", kind.value]
-        path = os.pathsep.join(["/usr/bin", "/bin"])  # as a user who is not root has it
-        done = subprocess.run(
-            command,
-            capture_output=True,
-            text=True,
-            check=False,
-            env={"PATH": path, "PYTHONPATH": os.pathsep.join(sys.path)},
+        run_as_nobody(
+            "make_image(Path(arguments[0]), Path(arguments[1]), ImageOptions(kind=ImageKind(arguments[2])))",
+            *(source, top / "out/by-nobody", kind.value),
         )
-        assert done.returncode == 0, done.stderr
         assert (top / "by-root").read_bytes() == (top / "out/by-nobody").read_bytes()
         assert [path.name for path in (top / "out").iterdir()] == ["by-nobody"]
 
@@ -370,12 +352,18 @@ def test_the_epoch_may_be_zero(rootfs: Path, tmp_path: Path) -> None:
 
 
 @EXT4_TOOLS
-def test_the_configuration_of_mke2fs_makes_no_difference(
+def test_settings_of_the_machine_make_no_difference(
     rootfs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make(rootfs, tmp_path / "one")
-    (tmp_path / "conf").write_text("[defaults]\nblocksize = 1024\nreserved_ratio = 40\n")
-    monkeypatch.setenv("MKE2FS_CONFIG", str(tmp_path / "conf"))
+    (tmp_path / "conf").write_text("[defaults]\nblocksize = 1024\nerrors = remount-ro\n")
+    # A machine with another /etc/mke2fs.conf, which counts unless something else is named.
+    (tmp_path / "mke2fs").write_text(
+        f"#!/bin/sh\nexport MKE2FS_CONFIG=${{MKE2FS_CONFIG:-{tmp_path}/conf}}\n"
+        f'exec {shutil.which("mke2fs", path=SBIN)} "$@"\n'
+    )
+    (tmp_path / "mke2fs").chmod(0o755)
+    monkeypatch.setenv("PATH", os.pathsep.join([str(tmp_path), SBIN]))
     monkeypatch.setenv("E2FSPROGS_FAKE_TIME", "12345")
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "12345")
     make(rootfs, tmp_path / "two")
@@ -607,6 +595,14 @@ def test_an_archive_that_is_cut_off_is_refused(kept: int, tmp_path: Path) -> Non
     whole = write_tar(tmp_path / "root.tar", root_members()).read_bytes()
     (tmp_path / "cut.tar").write_bytes(whole[:kept])
     with pytest.raises(RequestError):
+        make(tmp_path / "cut.tar", tmp_path / "image")
+
+
+@EXT4_TOOLS
+def test_an_archive_that_ends_between_two_members_is_said_to_be_cut_off(tmp_path: Path) -> None:
+    whole = write_tar(tmp_path / "root.tar", [(member("a"), b"x"), (member("b"), b"y")]).read_bytes()
+    (tmp_path / "cut.tar").write_bytes(whole[:1024])
+    with pytest.raises(RequestError, match="cut off"):
         make(tmp_path / "cut.tar", tmp_path / "image")
 
 
