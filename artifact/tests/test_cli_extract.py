@@ -102,6 +102,12 @@ def test_nothing_appears_unless_all_of_the_artifact_is_good(name: str, here: Pat
     assert list(here.iterdir()) == []
 
 
+def test_nothing_appears_if_something_stands_after_the_payload(here: Path) -> None:
+    (here / "a.mender").write_bytes(MANY.read_bytes() + b"x" * 512)
+    assert call("extract", "-o", "out", "a.mender").code == 3
+    assert [path.name for path in here.iterdir()] == ["a.mender"]
+
+
 def test_directories_that_were_there_stay_when_it_fails(here: Path) -> None:
     (here / "out").mkdir()
     call("extract", "-o", "out", CORPUS / "malformed" / "m022-data-sum-wrong.mender")

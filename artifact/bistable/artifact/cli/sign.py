@@ -95,8 +95,8 @@ def sign(
         _print_manifest(change, verify, console)
         return
     with places(change, console) as found:
-        act = _action(found, signing, attach)
         _refuse_replacing(found.source, change, force=force or strip)
+        act = _action(found, signing, attach)
         if verify:
             read_first(found.source, console)
         changed = act()

@@ -59,7 +59,7 @@ class Signing:
         if self.key_pkcs11 is not None:
             from bistable.artifact.keys.pkcs11 import pkcs11_signer
 
-            return pkcs11_signer(self.key_pkcs11, module=self.pkcs11_module, pin=os.environ.get(PIN_VARIABLE))
+            return pkcs11_signer(self.key_pkcs11, module=self.pkcs11_module, pin=_pin(self.key_pkcs11))
         if self.sign_command is not None and self.public_key is not None:
             from bistable.artifact.keys.command import command_signer
 
@@ -109,8 +109,9 @@ def signing_options(function: F) -> F:
                 "--key-pkcs11",
                 metavar="URI",
                 section=SECTION,
-                help="Sign with the private key on a token or HSM that this PKCS#11 URI (RFC 7512) names. The PIN "
-                f"comes from {PIN_VARIABLE} in the environment, or from pin-source in the URI.",
+                help="Sign with the private key on a token or HSM that this PKCS#11 URI (RFC 7512) names. The "
+                f"PIN comes from {PIN_VARIABLE} in the environment, or from pin-source in the URI; else a terminal "
+                "is asked.",
             ),
             option(
                 "--pkcs11-module",
@@ -178,6 +179,16 @@ def given_passphrase(file: Path | None) -> bytes | None:
         return _first_line(file)
     given = os.environ.get(PASSPHRASE_VARIABLE)
     return os.fsencode(given) if given else None
+
+
+def _pin(uri: str) -> str | None:
+    """Return the PIN in the environment, else ask a person for it; None if the URI has one or nobody is there."""
+    from bistable.artifact.keys.pkcs11_uri import parse_pkcs11_uri
+
+    given = os.environ.get(PIN_VARIABLE)
+    if given or parse_pkcs11_uri(uri).pin() is not None or not _somebody_there():
+        return given or None
+    return str(click.prompt("PIN of the token (empty: none)", hide_input=True, default="", err=True)) or None
 
 
 def _somebody_there() -> bool:
