@@ -235,6 +235,15 @@ def test_the_same_change_gives_the_same_bytes(images: Path, tmp_path: Path) -> N
     assert results[0] == results[1]
 
 
+@pytest.mark.parametrize(("epoch", "expected"), [(None, EPOCH), (1_700_000_000, 1_700_000_000)])
+def test_what_is_made_is_as_old_as_the_image_or_as_it_is_told_to_be(
+    artifact: Path, epoch: int | None, expected: int
+) -> None:
+    edit_image(artifact, artifact, [MakeDirectory(path="/data")], epoch=epoch)
+    with artifact.open("rb") as file:
+        assert {entry.path: entry.mtime for entry in list_files(file)}["/data"] == expected
+
+
 def test_another_file_can_be_written_and_the_old_one_stays(artifact: Path, tmp_path: Path) -> None:
     before = artifact.read_bytes()
     target = tmp_path / "new.mender"

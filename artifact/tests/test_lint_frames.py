@@ -50,6 +50,7 @@ def test_a_frame_of_a_single_segment_needs_its_content() -> None:
     ("kind", "before"),
     [
         (Compression.ZSTD, stored(Compression.ZSTD, b"h" * 512)),
+        (Compression.ZSTD, compressed(Codec(kind=Compression.ZSTD, level=1), b"a frame with a checksum")),
         (Compression.ZSTD, b"\x5a\x2a\x4d\x18\x03\x00\x00\x00abc"),
         (Compression.XZ, stored(Compression.XZ, b"h" * 512)),
         (Compression.XZ, lzma.compress(CONTENT, preset=0) + bytes(8)),

@@ -409,6 +409,18 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         read_scripts([tmp_path / "script"])
 
 
+def test_the_files_of_a_directory_are_scripts_in_the_order_of_their_names(tmp_path: Path) -> None:
+    (tmp_path / "directory").mkdir()
+    for name in ("b", "c", "a"):
+        (tmp_path / name).write_text(name)
+    assert [(script.name, script.content) for script in read_scripts([tmp_path / "c", tmp_path])] == [
+        ("c", b"c"),
+        ("a", b"a"),
+        ("b", b"b"),
+        ("c", b"c"),
+    ]
+
+
 def test_an_empty_directory_of_scripts_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(RequestError, match="the directory is empty"):
         read_scripts([tmp_path])

@@ -94,4 +94,3 @@ def _write_sparse(incoming: IncomingFile, out: BinaryIO) -> None:
                 write_all(out, piece)
         size += len(chunk)
     out.truncate(size)
-    incoming.finish()

@@ -40,7 +40,7 @@ def _list_targets(ctx: click.Context, _option: click.Parameter, wanted: bool) ->
         Console().result(
             View(
                 schema="artifact.lint-targets/1",
-                document={},
+                document={"targets": [{"target": name, "about": profile.about} for name, profile in PROFILES.items()]},
                 lines=rows((profile.name, profile.about) for profile in PROFILES.values()),
             )
         )

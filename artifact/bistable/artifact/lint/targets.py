@@ -162,7 +162,7 @@ def check_payload(evidence: Evidence, profile: Profile) -> Iterator[Finding]:
             rule="lint.empty-data",
             what=f"the data member has no bytes at all, not even the end of an archive, which {profile.title} refuses",
             member="data/0000.tar",
-            hint="write it again: `bistable artifact repack`",
+            hint="write it again: `bistable artifact repack --compression none`",
         )
 
 
