@@ -1,6 +1,7 @@
 """`bistable artifact keys generate`: a new signing key."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -9,6 +10,9 @@ from bistable.artifact.cli.options import FILE, output_options
 from bistable.artifact.cli.render import Console, View, clean, rows
 from bistable.artifact.cli.signing import new_passphrase
 from bistable.artifact.errors import MachineError, RequestError
+
+if TYPE_CHECKING:
+    from bistable.artifact.keys import KeyDescription
 
 # Written out, so that `--help` does not load the keys package; a test compares them with what it makes.
 KINDS = ("rsa3072", "p256", "rsa2048", "rsa4096")
@@ -84,28 +88,30 @@ def generate(
         private_file.unlink()
         raise
     description = describe_keys(pair.public, origin=str(public_file))[0]
-    console.result(
-        View(
-            schema="artifact.keys-generate/1",
-            document={
-                "private": str(private_file),
-                "public": str(public_file),
-                "kind": description.kind,
-                "encrypted": encrypt,
-                "fingerprint_sha256": description.fingerprint,
-            },
-            lines=[
-                f"made a key, {description.kind}",
-                *rows(
-                    [
-                        ("private", f"{clean(str(private_file))}{', encrypted' if encrypt else ''}: keep it secret"),
-                        ("public", f"{clean(str(public_file))}: for devices and for `verify -k`"),
-                        ("sha256", description.fingerprint or ""),
-                    ],
-                    indent="  ",
-                ),
-            ],
-        )
+    console.result(_view(description, private_file, public_file, encrypted=encrypt))
+
+
+def _view(key: "KeyDescription", private: Path, public: Path, *, encrypted: bool) -> View:
+    return View(
+        schema="artifact.keys-generate/1",
+        document={
+            "private": str(private),
+            "public": str(public),
+            "kind": key.kind,
+            "encrypted": encrypted,
+            "fingerprint_sha256": key.fingerprint,
+        },
+        lines=[
+            f"made a key, {key.kind}",
+            *rows(
+                [
+                    ("private", f"{clean(str(private))}{', encrypted' if encrypted else ''}: keep it secret"),
+                    ("public", f"{clean(str(public))}: for devices and for `verify -k`"),
+                    ("sha256", key.fingerprint or ""),
+                ],
+                indent="  ",
+            ),
+        ],
     )
 
 
