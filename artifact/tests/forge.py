@@ -123,12 +123,18 @@ def compress(kind: str, data: bytes) -> bytes:
 
 def zstd(data: bytes) -> bytes:
     """Return one frame with a checksum."""
+    encoder = zstd_encoder()
+    return bytes(encoder.compress(data) + encoder.flush())
+
+
+def zstd_encoder() -> Any:
+    """Return what makes a frame with a checksum, piece by piece."""
     try:
         library = importlib.import_module("compression.zstd")
-        return library.compress(data, options={library.CompressionParameter.checksum_flag: 1})  # type: ignore[no-any-return]
+        return library.ZstdCompressor(options={library.CompressionParameter.checksum_flag: 1})
     except ImportError:
         library = importlib.import_module("zstandard")
-    return library.ZstdCompressor(write_checksum=True).compress(data)  # type: ignore[no-any-return]
+    return library.ZstdCompressor(write_checksum=True).compressobj()
 
 
 # --- documents
