@@ -41,7 +41,7 @@ class Result:
 
     def median(self, what: str) -> float:
         """Return the median of `cpu`, `wall`, `rss` or `size`."""
-        return statistics.median(getattr(run, what) for run in self.runs)
+        return float(statistics.median(getattr(run, what) for run in self.runs))
 
 
 def run_once(case: Case) -> Run:

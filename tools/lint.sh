@@ -22,9 +22,10 @@ done
 for script in tools/*.py; do
     [ -f "$script" ] && check "mypy $script" "$BIN/mypy" "$script"
 done
+check "mypy benchmarks" env MYPYPATH=benchmarks "$BIN/mypy" benchmarks/run.py
 check "layers" "$BIN/lint-imports"
 if command -v shellcheck >/dev/null; then
-    check "shellcheck" shellcheck tools/*.sh .ci/run
+    check "shellcheck" shellcheck tools/*.sh benchmarks/*.sh .ci/run
 else
     echo "== shellcheck: skipped, not installed"
 fi
