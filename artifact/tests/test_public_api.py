@@ -4,11 +4,13 @@ import subprocess
 import sys
 
 import bistable.artifact
+import bistable.artifact.keys
 
 
 def test_every_public_name_can_be_imported() -> None:
-    for name in bistable.artifact.__all__:
-        assert getattr(bistable.artifact, name) is not None
+    for package in (bistable.artifact, bistable.artifact.keys):
+        for name in package.__all__:
+            assert getattr(package, name) is not None
 
 
 def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
@@ -17,5 +19,13 @@ def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
 
 def test_a_reader_does_not_load_what_writes() -> None:
     code = "import sys, bistable.artifact.reader; print([m for m in sys.modules if '.writer' in m or '.rewrite' in m])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_reading_an_unsigned_artifact_starts_no_program_and_loads_no_cryptography() -> None:
+    code = (
+        "import sys, bistable.artifact.reader; print([m for m in ('subprocess', 'cryptography') if m in sys.modules])"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -16,8 +16,9 @@ Verify one, from any stream of bytes::
         artifact = read_artifact(file, Policy(verifiers=read_verifiers(Path("public.pem"))))
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
+
+from bistable.artifact.lazy import names_from
 
 if TYPE_CHECKING:
     from bistable.artifact.errors import (
@@ -152,18 +153,7 @@ _HOMES: Final = {
 }
 """Module -> the public names it defines."""
 
-
-def __getattr__(name: str) -> Any:
-    """Load a public name's module when the name is first used.
-
-    A device that only reads must not pay for the modules that write: on small machines each costs noticeable time.
-    """
-    for module, names in _HOMES.items():
-        if name in names:
-            value = globals()[name] = getattr(import_module(f"{__name__}.{module}"), name)
-            return value
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
+__getattr__ = names_from(__name__, _HOMES)
 
 __all__ = [
     "Artifact",
