@@ -617,6 +617,15 @@ def test_a_damaged_header_in_the_middle_is_not_the_end(tmp_path: Path) -> None:
 
 
 @EXT4_TOOLS
+@pytest.mark.parametrize("flag", [tarfile.XHDTYPE, tarfile.GNUTYPE_LONGNAME])
+def test_an_extension_header_of_many_megabytes_is_refused(flag: bytes, tmp_path: Path) -> None:
+    size = 2 << 20
+    source = write_tar(tmp_path / "root.tar", [(member("long", flag), b"x" * size), (member("a"), b"x")])
+    with pytest.raises(RequestError, match="extension header is too large"):
+        make(source, tmp_path / "image")
+
+
+@EXT4_TOOLS
 def test_a_damaged_checksum_of_the_compression_is_noticed(tmp_path: Path) -> None:
     packed = bytearray(gzip.compress(write_tar(tmp_path / "root.tar", root_members()).read_bytes()))
     packed[-6] ^= 1
