@@ -1,6 +1,7 @@
 """`bistable artifact diff`: what is different between two artifacts."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -9,13 +10,14 @@ from bistable.artifact.cli.entries import entry_document
 from bistable.artifact.cli.framework import Example, command, option
 from bistable.artifact.cli.options import output_options
 from bistable.artifact.cli.reading import opened
-from bistable.artifact.cli.render import Console, View, clean, count_text, size_text, styled
+from bistable.artifact.cli.render import Console, Meter, View, clean, count_text, size_text, styled
 from bistable.artifact.errors import RequestError
 
 if TYPE_CHECKING:
     from bistable.artifact.diff import ArtifactDiff, Difference, PayloadDifference
     from bistable.artifact.image import Entry, FileChange
     from bistable.artifact.model import PayloadFile
+    from bistable.artifact.streams import Source
 
 DIFFERENT: Final = 1
 """Exit code if the answer is no (FORMAT.md §13)."""
@@ -51,12 +53,29 @@ def diff(ctx: click.Context, old: str, new: str, no_files: bool, console: Consol
 
     if old == new == "-":
         raise RequestError("cannot compare standard input with itself", hint="name at least one file")
-    with opened(old, console, "reading") as old_source, opened(new, console, "reading") as new_source:
-        compare = diff_artifacts if no_files else diff_artifacts_and_images
-        found = compare(old_source, new_source)
-        console.result(diff_view(old_source.name, new_source.name, found))
+    compare = diff_artifacts if no_files else diff_artifacts_and_images
+    quiet = replace(console, no_progress=True)
+    with opened(old, quiet, "reading") as one, opened(new, quiet, "reading") as other:
+        with console.progress("reading") as meter:  # one bar for both: a terminal has room for one
+            meter.total = None if one.size is None or other.size is None else one.size + other.size
+            found = compare(_Counted(one, meter), _Counted(other, meter))
+        view = diff_view(one.name, other.name, found)
+    console.result(view)
     if not found.same:
         ctx.exit(DIFFERENT)
+
+
+class _Counted:
+    """A source whose bytes are counted by a meter."""
+
+    def __init__(self, source: "Source", meter: Meter) -> None:
+        self._source = source
+        self._meter = meter
+
+    def read(self, size: int, /) -> bytes:
+        data = self._source.read(size)
+        self._meter.advance(len(data))
+        return data
 
 
 def diff_view(old: str, new: str, found: "ArtifactDiff") -> View:

@@ -282,7 +282,8 @@ def _stored(sources: Sequence[str], console: Console) -> Iterator[list[Path]]:
     from bistable.artifact.files import write_all
     from bistable.artifact.scratch import scratch_file
 
-    with scratch_file("stdin") as scratch, opened(STANDARD, console, "reading") as source:
-        while data := source.read(CHUNK):
-            write_all(scratch.file, data)
+    with scratch_file("stdin") as scratch:
+        with opened(STANDARD, console, "reading") as source:
+            while data := source.read(CHUNK):
+                write_all(scratch.file, data)
         yield [scratch.path]

@@ -1,7 +1,7 @@
 """How the commands on files in images name them, `ARTIFACT:PATH`, and get at the image."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,7 +40,9 @@ def image_of(texts: Sequence[str], console: Console) -> Iterator[tuple[Path, lis
     from bistable.artifact.imageedit import unpacked_image
 
     name, paths = same_artifact(texts)
-    with opened(name, console, "unpacking") as source, unpacked_image(source) as image:
+    with ExitStack() as stack:
+        with opened(name, console, "unpacking") as source:
+            image = stack.enter_context(unpacked_image(source))
         yield image, paths
 
 
