@@ -6,7 +6,7 @@ from threading import Event
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 from bistable.artifact import zstd
-from bistable.artifact.limits import MIB
+from bistable.artifact.limits import KIB, MIB
 from bistable.artifact.model import Compression
 from bistable.artifact.streams import deflate, xz
 from bistable.artifact.streams.codec import Codec
@@ -19,11 +19,14 @@ Encode: TypeAlias = Callable[[bytearray, Event], bytes]
 """Makes a whole stream of a block; once the event is set the result is of no use, and the work may be cut short."""
 
 ZSTD_LIGHT_LEVEL: Final = 4
-"""Up to here zstd is bound to small memory: half of a job is read twice, which costs little at these levels."""
+"""Up to here zstd is kept to little memory: workers look at the content before theirs again, which is cheap here."""
 
-ZSTD_LIGHT_JOB: Final = 2 * MIB
+ZSTD_LIGHT_JOB: Final = 1 * MIB
 ZSTD_LIGHT_OVERLAP: Final = 8
-"""libzstd's scale: each step down from 9, a whole window, halves what a job sees of the content before it."""
+"""A worker sees half a window of the content before its own: libzstd halves for each step down from 9."""
+
+ZSTD_PIECE: Final = 256 * KIB
+"""Content of one call: what the workers have ready comes back from one call in one piece."""
 
 
 class Compressor(Protocol):
@@ -93,8 +96,10 @@ class _Zstd:
         )
 
     def write(self, data: bytes | memoryview, /) -> None:
-        if data:  # an empty first write would make libzstd leave the size out of an empty frame's header
-            self._emit(self._encoder.compress(data))
+        view = memoryview(data).cast("B")
+        # Not even one call for no content: libzstd would then leave the size out of an empty frame's header.
+        for start in range(0, len(view), ZSTD_PIECE):
+            self._emit(self._encoder.compress(view[start : start + ZSTD_PIECE]))
 
     def finish(self) -> None:
         self._emit(self._encoder.flush())
