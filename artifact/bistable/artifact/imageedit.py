@@ -26,10 +26,9 @@ from bistable.artifact.image import (
 )
 from bistable.artifact.image.volume import find, require
 from bistable.artifact.keys import Signer
-from bistable.artifact.model import Compression, Head, Header
+from bistable.artifact.model import Compression, Header
 from bistable.artifact.reader import ArtifactReader
-from bistable.artifact.rewrite import refuse_lost_signature
-from bistable.artifact.rewrite.change import as_version_3
+from bistable.artifact.rewrite import as_version_3, refuse_augmented, refuse_lost_signature
 from bistable.artifact.scratch import only_file, scratch_file, unpack_file
 from bistable.artifact.streams import Codec, Source
 from bistable.artifact.trust import Policy
@@ -191,7 +190,7 @@ def edit_image(
         with path.open("rb", buffering=0) as file:
             reader = ArtifactReader(file, Policy(allow_augment=True))
             head = reader.read_head()
-            _refuse_augmented(head)
+            refuse_augmented(head)
             refuse_lost_signature(head, signer, drop_signature=drop_signature)
             name = only_file(head)
             kind = reader.data_compression or Compression.NONE
@@ -218,14 +217,6 @@ def _request(header: Header, name: str, image: Path) -> WriteRequest:
         provides = {**header.type_info.provides, **dict.fromkeys(keys, digest)}
         header = replace(header, type_info=replace(header.type_info, provides=provides))
     return WriteRequest(header=header, files=(InputFile(name=name, path=image),), checksum_key=checksum_key)
-
-
-def _refuse_augmented(head: Head) -> None:
-    if head.augment is not None:
-        raise RequestError(
-            "cannot change this artifact: it is augmented, and the unsigned part would be lost",
-            hint="write it again from its files; device clients from 4.0 on refuse augmented artifacts anyway",
-        )
 
 
 def _root_time(image: Path) -> int:

@@ -161,9 +161,10 @@ def local_file(artifact: str, console: Console) -> Iterator[Path]:
     if artifact != STANDARD:
         yield Path(artifact)
         return
+    from bistable.artifact.files import write_all
     from bistable.artifact.scratch import scratch_file
 
     with scratch_file("standard input") as scratch, opened(STANDARD, console, "reading") as source:
         while chunk := source.read(CHUNK):
-            scratch.file.write(chunk)
+            write_all(scratch.file, chunk)
         yield scratch.path

@@ -116,7 +116,7 @@ def _sign_again(
     path: Path, target: Path, sign: Callable[[bytes], bytes] | None, key: str | None, mtime: int
 ) -> Changed:
     with open_existing(path) as existing:
-        _refuse_augmented(existing)
+        refuse_augmented(existing.head)
         manifest = existing.member("manifest") or b""
         head = frame_head(
             existing.member("version") or b"",
@@ -140,7 +140,7 @@ def _rewrite(
     mtime: int,
 ) -> Changed:
     with open_existing(path) as existing:
-        _refuse_augmented(existing)
+        refuse_augmented(existing.head)
         refuse_lost_signature(existing.head, signer, drop_signature=drop_signature)
         header = change(existing.head)
         check_header(header)
@@ -168,8 +168,9 @@ def refuse_lost_signature(head: Head, signer: Signer | None, *, drop_signature: 
     )
 
 
-def _refuse_augmented(existing: Existing) -> None:
-    if existing.head.augment is not None:
+def refuse_augmented(head: Head) -> None:
+    """Raise RequestError if a change would quietly cost the artifact its unsigned part."""
+    if head.augment is not None:
         raise RequestError(
             "cannot change this artifact: it is augmented, and the unsigned part would be lost",
             hint="write it again from its files; device clients from 4.0 on refuse augmented artifacts anyway",
