@@ -390,8 +390,12 @@ def test_a_chain_is_accepted_or_refused_for_the_right_reason(name: str) -> None:
         assert case.words in what
 
 
+OPENSSL_CHANGED_ITS_MIND = {"delta list"}
+"""3.0.20 takes a delta list for a whole one, 3.0.22 does not."""
+
+
 @pytest.mark.peer
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", [name for name in CASES if name not in OPENSSL_CHANGED_ITS_MIND])
 def test_openssl_judges_the_chain_likewise(name: str, tmp_path: Path) -> None:
     program = shutil.which("openssl") or pytest.skip("the program openssl is not installed")
     case = CASES[name]
