@@ -1,4 +1,4 @@
-"""The commands `ls`, `cat`, `cp`, `rm`, `mkdir`, as a person uses them."""
+"""The commands `ls`, `cat`, `cp`, `rm`, `mkdir`, `install`, as a person uses them."""
 
 import io
 import json
@@ -267,3 +267,36 @@ def test_an_artifact_and_a_path_are_told_apart(here: Path, text: str, expected: 
     Path("a:b").write_text("")
     Path("a:b.mender").write_text("")
     assert place(text) == expected
+
+
+@pytest.mark.parametrize(
+    "option", [SIGN, ("--mode", "0600"), ("--owner", "1:1"), ("-o", "new.mender"), ("--compression", "xz")]
+)
+def test_copying_out_refuses_options_that_would_do_nothing(here: Path, option: tuple[str, ...]) -> None:
+    result = run("cp", *option, "release.mender:/etc/motd", "copy")
+    assert (result.exit_code, Path("copy").exists()) == (2, False)
+
+
+# --- install
+
+
+def test_install_copies_a_file_with_its_mode(here: Path) -> None:
+    Path("tool").write_text("tool\n")
+    good("install", "-m", "4750", *SIGN, "tool", "release.mender:/etc/tool")
+    assert good("ls", "-l", "release.mender:/etc/tool").startswith("-rwsr-x---  0  0  5")
+    verified(Path("release.mender"))
+
+
+def test_install_makes_directories_and_those_above(here: Path) -> None:
+    good("install", "-d", *SIGN, "release.mender:/srv/a", "release.mender:/etc")
+    assert good("ls", "-l", "release.mender:/srv").startswith("drwxr-xr-x")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("release.key", "release.mender:/etc/x"), ("-m", "0644", "release.mender:/etc/x"), ("-m", "0644", "a", "b")],
+)
+def test_install_wants_a_mode_a_file_and_a_place(here: Path, words: tuple[str, ...]) -> None:
+    result = run("install", *SIGN, *words)
+    assert result.exit_code == 2
+    assert "cannot install" in result.stderr

@@ -32,6 +32,7 @@ COMMANDS: Final = {
     "cp": f"{_HERE}.imagefiles:cp",
     "rm": f"{_HERE}.imagefiles:rm",
     "mkdir": f"{_HERE}.imagefiles:mkdir",
+    "install": f"{_HERE}.install:install",
     "keys": f"{_HERE}.app:keys",
 }
 WRITE: Final = {

@@ -130,6 +130,7 @@ def cp(
     """
     target = place(destination)
     if target.path is None:
+        _refuse_ignored(mode, owner, signing, rewriting)
         _copy_out(sources, destination, console)
         return
     for source in sources:
@@ -143,7 +144,7 @@ def cp(
         uid, gid = owner or (None, None)
         shown = "standard input" if sources[0] == STANDARD else None
         operations = [CopyIn(source=path, shown=shown, path=target.path, mode=mode, uid=uid, gid=gid) for path in paths]
-        _edit(target.name, operations, signing, rewriting, console)
+        edit(target.name, operations, signing, rewriting, console)
 
 
 @command(
@@ -166,7 +167,7 @@ def rm(places_: Sequence[str], recursive: bool, signing: Signing, rewriting: Rew
 
     name, paths = same_artifact(places_)
     operations = [RemoveTree(path=path) if recursive else Remove(path=path) for path in paths]
-    _edit(name, operations, signing, rewriting, console)
+    edit(name, operations, signing, rewriting, console)
 
 
 @command(
@@ -193,12 +194,17 @@ def mkdir(
     from bistable.artifact.imageedit import MakeDirectory
 
     name, paths = same_artifact(places_)
-    _edit(name, [MakeDirectory(path=path, mode=mode, parents=parents) for path in paths], signing, rewriting, console)
+    edit(name, [MakeDirectory(path=path, mode=mode, parents=parents) for path in paths], signing, rewriting, console)
 
 
-def _edit(
+def edit(
     name: str, operations: "Sequence[Operation]", signing: Signing, rewriting: Rewriting, console: Console
 ) -> None:
+    """Change the image in the artifact called `name`, write the artifact, and show what was done.
+
+    Raises:
+        RequestError, RejectedError, KeyUnusableError, MachineError: as the library says.
+    """
     from bistable.artifact.imageedit import edit_image
     from bistable.artifact.streams import Codec
     from bistable.artifact.writer import source_date_epoch
@@ -246,6 +252,24 @@ def edited_view(change: Change, edited: "Edited") -> View:
             ),
         ],
     )
+
+
+def _refuse_ignored(mode: int | None, owner: object, signing: Signing, rewriting: Rewriting) -> None:
+    """Refuse options that say how an artifact is to be changed where none is."""
+    given = {
+        "--mode": mode is not None,
+        "--owner": owner is not None,
+        "--output-path": rewriting.output_path is not None,
+        "--compression": rewriting.compression is not None,
+        "--drop-signature": rewriting.drop_signature,
+        **dict.fromkeys(signing.given, True),
+    }
+    ignored = [name for name, is_given in given.items() if is_given]
+    if ignored:
+        raise RequestError(
+            f"cannot use {' and '.join(ignored)}: files are copied out, no artifact is changed",
+            hint="to copy into an artifact, let the last argument be ARTIFACT:/PATH",
+        )
 
 
 def _copy_out(sources: Sequence[str], destination: str, console: Console) -> None:
