@@ -10,7 +10,7 @@ from bistable.artifact.errors import RequestError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_COMMAND: Final = "a key service signs through --sign-command PROGRAM --public-key FILE: docs/how-to/sign-with-an-hsm.md"
+_COMMAND: Final = "sign with --sign-command PROGRAM --public-key FILE: docs/how-to/sign-with-an-hsm.md"
 _AUGMENT: Final = "augmented artifacts are not written: device clients from 4.0 on refuse them"
 _IMAGE: Final = "put the file into the image: `bistable artifact cp FILE ARTIFACT:/PATH`"
 
