@@ -205,8 +205,9 @@ def test_a_record_in_another_encoding_does_not_matter_elsewhere() -> None:
     assert contents(tar(pax(b"16 uname=J\xf6rg!!\n"), ("a", b"x"))) == [("a", b"x")]
 
 
-def test_a_sparse_name_does_not_rename_a_plain_member() -> None:
-    assert contents(tar(pax(("GNU.sparse.name", "evil")), ("a", b"x"))) == [("a", b"x")]
+@pytest.mark.parametrize("key", ["GNU.sparse.name", "GNU.sparse.size", "GNU.sparse.realsize"])
+def test_half_a_sparse_member_is_refused_because_readers_differ_about_it(key: str) -> None:
+    refused(tar(pax((key, "1")), ("a", b"x")), "tar.sparse-map")
 
 
 # --- extension headers

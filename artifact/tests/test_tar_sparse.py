@@ -123,6 +123,12 @@ def test_a_huge_hole_within_the_limit_takes_no_memory(form) -> None:
         ),
         pytest.param(pax(("GNU.sparse.major", "1")) + tar_member("file", bytes(512)), id="1.0 without a size"),
         pytest.param(pax(("GNU.sparse.map", "0,1")) + tar_member("file", b"x"), id="0.1 without a size"),
+        pytest.param(
+            pax(("GNU.sparse.map", "0,1"), ("GNU.sparse.size", "1"), ("GNU.sparse.major", "1"))
+            + tar_member("file", b"x"),
+            id="two forms",
+        ),
+        pytest.param(pax(("GNU.sparse.map", "0,1"), ("GNU.sparse.size", "1")) + old_gnu(), id="two other forms"),
         pytest.param(pax_1_0([], b""), id="1.0 with no region but a size"),
         pytest.param(pax_1_0(count=3000), id="1.0 map longer than the member"),
         pytest.param(pax_1_0([(1, 2)] * 3, count=SPARSE_REGIONS + 1), id="1.0 map too long"),

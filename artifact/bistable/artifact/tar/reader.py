@@ -157,6 +157,10 @@ class TarReader:
 
     def _sparse_size(self, block: Block, records: dict[str, str], where: Where) -> int | None:
         """Return the expanded size and set the regions, if the member is sparse in any of the four known ways."""
+        forms = {key for key in records if key in {"GNU.sparse.major", "GNU.sparse.map"}}
+        if len(forms) + (block.type_flag == b"S") > 1 or (not forms and any("GNU.sparse." in key for key in records)):
+            # Readers differ about which of two forms counts, and about a name or size that comes without a map.
+            self._refuse("records of a sparse member that do not belong together", "tar.sparse-map")
         if block.type_flag == b"S":
             first, expanded, more = old_gnu_regions(block, where)
             found = list(first)
