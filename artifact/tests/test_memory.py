@@ -28,7 +28,7 @@ from forge import (
 MIB = 1 << 20
 VERIFY_PEAK = 48 * MIB
 WRITE_PEAK = 96 * MIB
-HEADER_PEAK = 256 * MIB
+HEADER_PEAK = 128 * MIB
 """A header of 64 MiB stored and 64 MiB expanded is held in memory, before and after it was taken apart."""
 
 READ = """
