@@ -207,6 +207,7 @@ def _started_and_ended(command: Sequence[str | Path], timeout: float) -> Iterato
 
 def _failed(command: Sequence[str | Path], status: int, stderr: bytes) -> NoReturn:
     lines = stderr.decode("utf-8", "replace").strip().splitlines()[-LAST_LINES:]
-    error = ProgramError(f"{command[0]} failed (exit status {status})", hint="\n".join(lines) or None)
+    what = f"cannot finish {command[0]}: it ended with exit status {status}"
+    error = ProgramError(what, hint="\n".join(lines) or None)
     error.exit_status = status
     raise error

@@ -256,7 +256,16 @@ class TarReader:
         if raw == _ZERO_BLOCK:
             self._finish()
             return None
-        return decode_header(raw, self._where(back=BLOCK))
+        return self._decode(raw)
+
+    def _decode(self, raw: bytes) -> Block:
+        try:
+            return decode_header(raw, self._where(back=BLOCK))
+        except RejectedError as e:
+            if self.position > BLOCK:
+                raise
+            why = f"cannot read {self._archive}: it does not start as a tar archive does"
+            raise RejectedError(why, where=e.where, rule=e.rule) from e
 
     def _finish(self) -> None:
         """Read to the end of the source: at least one more zero block is due, and only zeros are allowed."""
