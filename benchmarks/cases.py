@@ -17,7 +17,8 @@ if name.endswith(".zst"):
     import zstandard
     def blocks(file):
         decoder = zstandard.ZstdDecompressor(max_window_size=1 << 27)
-        return decoder.read_to_iter(file, read_size=1 << 18, write_size=1 << 19)
+        stream = decoder.stream_reader(file, read_size=1 << 18, read_across_frames=True)
+        return iter(lambda: stream.read(1 << 19), b"")
 elif name.endswith(".gz"):
     from isal import igzip
     def blocks(file):
