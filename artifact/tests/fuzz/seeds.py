@@ -1,9 +1,24 @@
 """Where the fuzzer starts: the corpus of real and faulty artifacts, and hand-made ones of every kind."""
 
+import lzma
 import random
+import zlib
 from pathlib import Path
 
-from forge import KINDS, Augment, Forge, bootstrap, gnu_long_name, module, pax, tar, tar_header, version_2
+from forge import (
+    IMAGE,
+    KINDS,
+    Augment,
+    Forge,
+    bootstrap,
+    compress,
+    gnu_long_name,
+    module,
+    pax,
+    tar,
+    tar_header,
+    version_2,
+)
 from fuzz.mutate import MAX_SIZE
 
 TESTS = Path(__file__).parent.parent
@@ -13,8 +28,33 @@ FOUND = Path(__file__).parent / "found"
 SCRIPT = ("ArtifactInstall_Enter_00", b"#!/bin/sh\n")
 
 
+def gzip_with_all_fields(data: bytes) -> bytes:
+    """Return a gzip member whose header has every optional field, the checksum of the header included."""
+    header = b"\x1f\x8b\x08\x1e\0\0\0\0\0\x03" + b"\x05\0extra" + b"a name\0" + b"a comment\0"
+    header += (zlib.crc32(header) & 0xFFFF).to_bytes(2, "little")
+    return header + compress(".gz", data)[10:]
+
+
+def streams(archive: bytes) -> list[Forge]:
+    """Return artifacts whose data is compressed in unusual ways, good and bad."""
+    skippable = b"\x5a\x2a\x4d\x18\x03\0\0\0abc"
+    frame = compress(".zst", archive)
+    wide = b"\x28\xb5\x2f\xfd\x00\xf8" + frame[6:]  # a window of terabytes
+    halves = (archive[:700], archive[700:])
+    return [
+        Forge(data_kind=".gz", data=gzip_with_all_fields(archive)),
+        Forge(data_kind=".gz", data=b"".join(compress(".gz", half) for half in halves)),
+        Forge(data_kind=".zst", data=skippable + frame + skippable),
+        Forge(data_kind=".zst", data=b"".join(compress(".zst", half) for half in halves)),
+        Forge(data_kind=".zst", data=wide),
+        Forge(data_kind=".xz", data=b"".join(compress(".xz", half) + bytes(8) for half in halves)),
+        Forge(data_kind=".xz", data=lzma.compress(archive, check=lzma.CHECK_SHA256)),
+        Forge(data_kind=".xz", data=lzma.compress(archive, filters=[{"id": lzma.FILTER_LZMA2, "dict_size": 1 << 28}])),
+    ]
+
+
 def hand_made() -> list[bytes]:
-    """Return sound artifacts that hold everything the format knows."""
+    """Return artifacts that hold everything the format knows."""
     content = random.Random(0).randbytes(3000) + bytes(3000)
     files = [("a", content), ("b", b""), ("c", b"text " * 300)]
     made: list[Forge] = []
@@ -34,6 +74,7 @@ def hand_made() -> list[bytes]:
     directories = [tar_header(name, flag=b"5") for name in ("scripts/", "headers/")]
     parts = Forge().header_members()
     made.append(Forge(kind="", header_archive=tar(parts[0], *directories, *parts[1:])))
+    made += streams(tar(("rootfs.ext4", IMAGE)))
     return [parts.build() for parts in made]
 
 
