@@ -128,6 +128,13 @@ def test_every_relative_link_leads_somewhere() -> None:
     assert broken == []
 
 
+def test_every_page_of_the_documentation_is_in_its_index() -> None:
+    index = ROOT / "docs" / "README.md"
+    linked = {(index.parent / file).resolve() for file, _ in links(index)}
+    pages = {path for path in tracked(".md") if index.parent in path.parents and path != index}
+    assert {path.relative_to(ROOT).as_posix() for path in pages - linked} == set()
+
+
 def test_no_file_names_a_place_on_somebodys_machine_or_a_package_registry() -> None:
     unwanted = re.compile(
         r"""(?<![\w.}])/(?: home/\w+ | Users/\w+ | root/\.(?!ssh) | work/ | builds?/\w+/\w )
