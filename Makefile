@@ -32,6 +32,7 @@ fuzz: setup ## let the fuzzer loose on the reader, for a bounded time
 	@$(BIN)/python tools/fuzz.py
 
 bench: setup ## measure, side by side with the peers' programs
+	@$(BIN)/python -m pip install --quiet --group bench
 	@$(BIN)/python benchmarks/run.py
 
 clean: ## remove what the other targets made
