@@ -29,7 +29,7 @@ wheel: setup ## build wheel and source distribution in dist/
 	@$(BIN)/python -m build --no-isolation --outdir dist .
 
 fuzz: setup ## let the fuzzer loose on the reader, for a bounded time
-	@$(BIN)/python tools/fuzz.py
+	@$(BIN)/python artifact/tests/fuzz/fuzz_reader.py --seconds 300
 
 bench: setup ## measure, side by side with the peers' programs
 	@$(BIN)/python -m pip install --quiet --group bench
