@@ -37,7 +37,7 @@ class Unzstd:
         self._decoders = DecoderFactory(window_log=WINDOW_LOG)
         self._decoder: Decoder | None = None
         self._header: FrameHeader | None = None
-        self._ready = memoryview(b"")
+        self._rest = memoryview(b"")
 
     def read(self, size: int, /) -> bytes:
         """Return 1 to `size` bytes, or nothing at the sound end of the last frame.
@@ -46,12 +46,15 @@ class Unzstd:
             LimitError: the window is larger than a reader allows.
             RejectedError: damaged, cut off, in need of a dictionary, or followed by anything but another frame.
         """
-        while not self._ready:
+        while not self._rest:
             if self._header is None and not self._next_frame():
                 return b""
-            self._ready = memoryview(self._next_block())
-        data = self._ready[:size].tobytes()
-        self._ready = self._ready[size:]
+            block = self._next_block()
+            if block and len(block) <= size:  # what nearly always happens: no copy
+                return block
+            self._rest = memoryview(block)
+        data = self._rest[:size].tobytes()
+        self._rest = self._rest[size:]
         return data
 
     def _next_frame(self) -> bool:
