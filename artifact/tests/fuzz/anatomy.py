@@ -11,6 +11,9 @@ from typing import Final
 
 from forge import BLOCK, END, compress, digest, manifest_of, tar_header
 
+from bistable.artifact.model import Compression
+from bistable.artifact.streams import open_decompressor
+
 KINDS: Final = ("", ".gz", ".xz", ".zst")
 LIMIT: Final = 4 << 20
 """Bytes of an archive that are looked at; a bomb is nothing to take apart."""
@@ -145,6 +148,25 @@ def split(data: bytes) -> list[Entry]:
     return entries
 
 
+def expand_xz(data: bytes) -> bytes:
+    """Return the content of all streams, padding left out, up to LIMIT bytes."""
+    content = b""
+    while data and len(content) < LIMIT:
+        decoder = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=1 << 28)
+        content += decoder.decompress(data, LIMIT)
+        data = decoder.unused_data.lstrip(b"\0") if decoder.eof else b""
+    return content
+
+
+def expand_zstd(data: bytes) -> bytes:
+    """Return the content of all frames, up to LIMIT bytes; the standard library has no decoder everywhere."""
+    source = open_decompressor(io.BytesIO(data), Compression.ZSTD, member="seed")
+    content = b""
+    while len(content) < LIMIT and (piece := source.read(LIMIT)):
+        content += piece
+    return content
+
+
 def expand(kind: str, data: bytes) -> bytes | None:
     """Return decompressed bytes, or None."""
     try:
@@ -152,13 +174,9 @@ def expand(kind: str, data: bytes) -> bytes | None:
             with gzip.open(io.BytesIO(data)) as file:
                 return file.read(LIMIT)
         if kind == ".xz":
-            return lzma.LZMADecompressor(memlimit=1 << 28).decompress(data, LIMIT)
+            return expand_xz(data)
         if kind == ".zst":
-            from bistable.artifact.model import Compression
-            from bistable.artifact.streams import open_decompressor
-
-            source = open_decompressor(io.BytesIO(data), Compression.ZSTD, member="seed")
-            return b"".join(iter(lambda: source.read(1 << 16), b""))[:LIMIT]
+            return expand_zstd(data)
     except Exception:  # noqa: BLE001 - a seed that cannot be expanded is changed as bytes only
         return None
     return data[:LIMIT]

@@ -11,9 +11,11 @@ import hashlib
 import importlib.util
 import random
 import resource
+import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
@@ -24,6 +26,9 @@ from fuzz.seeds import corpus
 ROOT = Path(__file__).parents[3]
 PEER_RATE = 0.2
 """Share of what was accepted that the peer is shown, too; starting it takes much longer than reading."""
+
+HANG = 60.0
+"""CPU seconds after which an input is taken for one that never ends."""
 
 MEMORY_LIMIT = 1 << 30
 """Peak of the whole process; atheris and its corpus need a part of it."""
@@ -96,12 +101,30 @@ def run_alone(campaign: Campaign, seed: int, enough: Callable[[], bool]) -> None
     """Go on from whatever had a new outcome."""
     rng = random.Random(seed)
     pool = corpus()
-    for data in pool:
-        campaign.run(data)
-    while not enough():
-        data = mutate(rng.choice(pool), rng)
-        if campaign.run(data) and len(data) <= MAX_SIZE // 4:
-            pool.append(data)
+    with watchdog() as feed:
+        for data in pool:
+            feed()
+            campaign.run(data)
+        while not enough():
+            data = mutate(rng.choice(pool), rng)
+            feed()
+            if campaign.run(data) and len(data) <= MAX_SIZE // 4:
+                pool.append(data)
+
+
+@contextmanager
+def watchdog() -> Iterator[Callable[[], object]]:
+    """Give what has to be called from time to time, or else the work is interrupted; atheris has its own."""
+
+    def bark(_number: int, _frame: object) -> None:
+        raise TimeoutError(f"no end after {HANG} CPU seconds")
+
+    before = signal.signal(signal.SIGVTALRM, bark)
+    try:
+        yield lambda: signal.setitimer(signal.ITIMER_VIRTUAL, HANG)
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
 
 
 def run_guided(campaign: Campaign, seed: int, seconds: int, folder: Path) -> None:
@@ -124,7 +147,7 @@ def run_guided(campaign: Campaign, seed: int, seconds: int, folder: Path) -> Non
         if time.monotonic() - started >= seconds:
             finish(campaign, time.monotonic() - started)
 
-    options = [f"-max_len={MAX_SIZE // 4}", f"-seed={seed}", "-verbosity=0", "-timeout=60", "-rss_limit_mb=2048"]
+    options = [f"-max_len={MAX_SIZE // 4}", f"-seed={seed}", "-verbosity=0", "-timeout=600", "-rss_limit_mb=2048"]
     atheris.Setup([sys.argv[0], *options, str(folder)], one_input, custom_mutator=change)
     atheris.Fuzz()
 

@@ -3,7 +3,6 @@
 import gzip
 import hashlib
 import io
-import lzma
 import shutil
 import subprocess
 import tarfile
@@ -13,12 +12,19 @@ from pathlib import Path
 from typing import Final
 
 from forge import BLOCK, KEYS
+from fuzz.anatomy import expand_xz
 from outcome import Recorder, check_refusal
 
 from bistable.artifact import Artifact, BistableError, Compression, Policy, read_artifact, read_verifiers
 
 CPU_SECONDS: Final = 20.0
 """Far more than an input of a mebibyte needs; a reader that takes longer can be held up on purpose."""
+
+PEER_LIMITS: Final = (
+    "gzip: invalid header",  # it computes the checksum of a header that holds a name in a way of its own
+    "tar: invalid tar header",  # it looks at owners and times
+)
+"""What mender-artifact says of some sound artifacts that no real writer makes."""
 
 POLICIES: Final = (
     Policy(allow_augment=True),
@@ -86,21 +92,21 @@ def check_independently(data: bytes, artifact: Artifact) -> None:
 def _expanded(suffix: str, data: bytes) -> bytes:
     if suffix == ".gz":
         return gzip.decompress(data)
-    content = b"" if suffix else data
-    while suffix and data:
-        decoder = lzma.LZMADecompressor(lzma.FORMAT_XZ)
-        content += decoder.decompress(data)
-        data = decoder.unused_data.lstrip(b"\0")  # streams may be padded
-    return content
+    return expand_xz(data) if suffix else data
 
 
 def _members(data: bytes) -> dict[str, bytes]:
-    """Return names and bodies; tarfile looks at times and owners, which mean nothing here: they are blotted out."""
+    """Return names and bodies.
+
+    tarfile insists on numbers in fields that mean nothing here, and sees a prefix where GNU has none: they are blotted
+    out.
+    """
     clean = bytearray(data)
     place = 0
     while place + BLOCK <= len(clean) and any(clean[place : place + BLOCK]):
         size = tarfile.nti(bytes(clean[place + 124 : place + 136]))
-        for start, end in ((100, 124), (136, 148), (329, 345)):
+        is_ustar = clean[place + 257 : place + 263] == b"ustar\0"
+        for start, end in ((100, 124), (136, 148), (329, 345 if is_ustar else 500)):
             clean[place + start : place + end] = bytes(end - start)
         clean[place + 148 : place + 156] = b" " * 8
         clean[place + 148 : place + 156] = b"%06o\0 " % sum(clean[place : place + BLOCK])
@@ -133,5 +139,5 @@ def ask_peer(data: bytes, artifact: Artifact) -> None:
         done = subprocess.run(
             ["mender-artifact", "validate", file.name], capture_output=True, text=True, timeout=60, check=False
         )
-    if done.returncode:
+    if done.returncode and not any(words in done.stderr for words in PEER_LIMITS):
         raise Wrong(f"mender-artifact refuses it: {done.stderr.strip()[-300:]}")

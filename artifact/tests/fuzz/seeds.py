@@ -40,6 +40,8 @@ def streams(archive: bytes) -> list[Forge]:
     skippable = b"\x5a\x2a\x4d\x18\x03\0\0\0abc"
     frame = compress(".zst", archive)
     wide = b"\x28\xb5\x2f\xfd\x00\xf8" + frame[6:]  # a window of terabytes
+    stream = compress(".xz", archive)
+    block = stream[12:16] + b"\x20" + stream[17:20]  # a dictionary of 256 MiB
     halves = (archive[:700], archive[700:])
     return [
         Forge(data_kind=".gz", data=gzip_with_all_fields(archive)),
@@ -49,7 +51,7 @@ def streams(archive: bytes) -> list[Forge]:
         Forge(data_kind=".zst", data=wide),
         Forge(data_kind=".xz", data=b"".join(compress(".xz", half) + bytes(8) for half in halves)),
         Forge(data_kind=".xz", data=lzma.compress(archive, check=lzma.CHECK_SHA256)),
-        Forge(data_kind=".xz", data=lzma.compress(archive, filters=[{"id": lzma.FILTER_LZMA2, "dict_size": 1 << 28}])),
+        Forge(data_kind=".xz", data=stream[:12] + block + zlib.crc32(block).to_bytes(4, "little") + stream[24:]),
     ]
 
 
