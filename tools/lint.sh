@@ -20,7 +20,7 @@ for portion in */bistable; do
     check "mypy $portion, as of Python 3.14" "$BIN/mypy" --python-version 3.14 "$portion"
 done
 for script in tools/*.py; do
-    check "mypy $script" env MYPYPATH=tools "$BIN/mypy" "$script"
+    check "mypy $script" "$BIN/mypy" "$script"
 done
 check "mypy benchmarks" env MYPYPATH=benchmarks "$BIN/mypy" benchmarks/run.py
 check "layers" "$BIN/lint-imports"
