@@ -20,6 +20,7 @@ from cases import (
     memory_cases,
     memory_verify_cases,
     peer_cases,
+    slow_peer_cases,
     slow_write_cases,
     small_cases,
     verify_cases,
@@ -31,6 +32,7 @@ HERE = Path(__file__).parent
 GROUPS: dict[str, Callable[[Place], list[Case]]] = {
     "write": write_cases,
     "xz": slow_write_cases,
+    "xz-peer": slow_peer_cases,
     "verify": verify_cases,
     "change": change_cases,
     "small": small_cases,
@@ -38,7 +40,7 @@ GROUPS: dict[str, Callable[[Place], list[Case]]] = {
     "memory-verify": memory_verify_cases,
     "peers": peer_cases,
 }
-SLOW = {"xz", "memory", "memory-verify", "peers"}
+SLOW = {"xz", "xz-peer", "memory", "memory-verify", "peers"}
 
 
 def main() -> int:
