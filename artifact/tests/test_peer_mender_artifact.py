@@ -177,6 +177,20 @@ def test_what_we_write_is_changed_by_the_peer(codec: str, tmp_path: Path) -> Non
     agree(path, "rsa3072")
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("codec", CODECS[:2])
+def test_an_image_over_8_gib_is_read_by_the_peer(codec: str, tmp_path: Path) -> None:
+    image = tmp_path / "rootfs.ext4"
+    with image.open("wb") as file:
+        file.truncate((8 << 30) + (1 << 20) + 5)
+    path = tmp_path / "artifact.mender"
+    request = rootfs_request(image, name="n", device_types=["d"])
+    made = write_artifact(path, request, Options(codec=Codec.parse(codec)))
+    assert facts_by_peer(path).files == [("rootfs.ext4", (8 << 30) + (1 << 20) + 5, made.files[0].digest)]
+    call("mender-artifact", "validate", path)
+    path.unlink()
+
+
 # --- the peer's, read by us
 
 Options_: TypeAlias = list[str | Path]

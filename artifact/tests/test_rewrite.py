@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
+from faults import file_size_limit
 from forge import (
     IMAGE,
     KEYS,
@@ -553,6 +554,17 @@ def test_a_signer_that_fails_leaves_the_old_file(artifact: Path) -> None:
             change()
     assert artifact.read_bytes() == before
     assert len(list(artifact.parent.iterdir())) == 1
+
+
+@pytest.mark.parametrize("change", EVERY_CHANGE)
+@pytest.mark.parametrize("limit", [100, 3000, 500_000])
+def test_a_disk_that_is_full_leaves_the_old_file(tmp_path: Path, change: Change, limit: int) -> None:
+    path = made(tmp_path, Forge(kind="", files=[("rootfs.ext4", os.urandom(1 << 20))]))
+    before = path.read_bytes()
+    with file_size_limit(limit), pytest.raises(MachineError, match=r"cannot write .*artifact.mender: File too large"):
+        change(path, path)
+    assert path.read_bytes() == before
+    assert len(list(tmp_path.iterdir())) == 1
 
 
 def test_a_target_that_cannot_be_made_is_named(artifact: Path) -> None:

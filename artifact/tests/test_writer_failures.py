@@ -2,7 +2,6 @@
 
 import io
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from faults import file_size_limit
 from forge import KEYS
 
 from bistable.artifact import (
@@ -63,17 +63,6 @@ def fails(place: Path, error: type[BaseException], match: str, **options: object
     if isinstance(caught.value, BistableError):
         assert caught.value.what.startswith("cannot ")
     return caught.value
-
-
-@contextmanager
-def file_size_limit(size: int) -> Iterator[None]:
-    """Make writing behind `size` fail, as a full disk does."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.mark.parametrize("codec", CODECS)
@@ -291,3 +280,9 @@ def test_an_input_is_not_harmed_by_being_the_target(place: Path) -> None:
     request = module_request("mod", [InputFile(name="image", path=copy)], name="n", device_types=["d"])
     made = write_artifact(copy, request)
     assert made.files[0].size == SIZE
+
+
+def test_a_target_may_have_a_name_as_long_as_file_systems_allow(tmp_path: Path) -> None:
+    for name in ("x" * 255, "ä" * 127, "板" * 85):
+        write_artifact(tmp_path / name, rootfs_request(InputBytes(name="i", content=b""), name="n", device_types=["d"]))
+        assert (tmp_path / name).stat().st_size

@@ -14,6 +14,9 @@ from bistable.artifact.errors import MachineError
 NO_ANONYMOUS_FILES: Final = {errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT}
 """What open(O_TMPFILE) says on a file system, or a kernel, that lacks it."""
 
+KEPT_NAME_BYTES: Final = 200
+"""How much of the target's name the hidden name shows; file systems allow 255 bytes in all."""
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
@@ -27,7 +30,8 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         MachineError: the file cannot be made, written or put in place.
     """
     real = _real_place(path)
-    hidden = real.with_name(f".{real.name[:200]}.{secrets.token_hex(6)}.part")
+    start = os.fsdecode(os.fsencode(real.name)[:KEPT_NAME_BYTES])
+    hidden = real.with_name(f".{start}.{secrets.token_hex(6)}.part")
     try:
         with _open_unnamed(real.parent, hidden) as file:
             yield file
