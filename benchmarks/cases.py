@@ -223,6 +223,8 @@ def change_cases(place: Place) -> list[Case]:
     theirs = place.out("theirs-gzip.mender")
     if have("mender-artifact") is None:
         shutil.copy(place.out("mender-gzip.mender"), theirs)
+        # Without this directory in the image, mender-artifact changes nothing at all.
+        subprocess.run(place.ours("mkdir", f"{theirs}:/etc/mender"), check=True, capture_output=True)
         cases.append(
             Case(
                 name="mender-artifact sign gzip",
