@@ -14,8 +14,8 @@ readonly LOG=.cache/apt.log
 
 # What tests and demo call: image tools, a token, peers to compare with. Without one of them a few tests are skipped.
 readonly PACKAGES=(
-    busybox-static e2fsprogs erofs-utils fakeroot gzip mender-artifact mtools opensc openssl softhsm2 squashfs-tools
-    xz-utils zstd
+    busybox-static e2fsprogs erofs-utils fakeroot gzip libarchive-tools libcap2-bin mender-artifact opensc openssl softhsm2
+    squashfs-tools xz-utils zstd
 )
 # Used from an unpacked copy and never installed, because installing it would start a service on this machine.
 readonly UNPACKED_PACKAGE=mender-client
