@@ -28,8 +28,8 @@ TAR_EXTENSION_SIZE: Final = 64 * KIB
 """PAX header or GNU long name of one member."""
 
 SPARSE_REGIONS: Final = 100_000
-SPARSE_SIZE: Final = 64 * KIB * MIB
-"""64 GiB, the expanded size of a sparse member: a hole costs the sender nothing, and the reader has to hash it."""
+SPARSE_SIZE: Final = 16 * KIB * MIB
+"""16 GiB, the expanded size of a sparse member: a hole costs the sender nothing, and the reader has to hash it."""
 
 MEMBER_SIZE: Final = 1 << 50
 """1 PiB: a member that claims more is a lie, whatever the stream says."""

@@ -27,7 +27,7 @@ ROOT = Path(__file__).parents[3]
 PEER_RATE = 0.2
 """Share of what was accepted that the peer is shown, too; starting it takes much longer than reading."""
 
-HANG = 60.0
+HANG = 300.0
 """CPU seconds after which an input is taken for one that never ends."""
 
 MEMORY_LIMIT = 1 << 30
