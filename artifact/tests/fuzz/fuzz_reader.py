@@ -41,7 +41,7 @@ class Campaign:
         from fuzz import oracle
 
         self._oracle = oracle
-        self._crashes = crashes
+        self.crashes_folder = crashes
         self._random = random.Random(seed)
         self._peer = peer and oracle.has_peer()
         self._signatures: set[str] = set()
@@ -77,8 +77,8 @@ class Campaign:
         signature = f"{type(error).__name__} {place}"
         if signature not in self._signatures:
             self._signatures.add(signature)
-            self._crashes.mkdir(parents=True, exist_ok=True)
-            path = self._crashes / f"{type(error).__name__}-{hashlib.sha256(data).hexdigest()[:12]}"
+            self.crashes_folder.mkdir(parents=True, exist_ok=True)
+            path = self.crashes_folder / f"{type(error).__name__}-{hashlib.sha256(data).hexdigest()[:12]}"
             path.write_bytes(data)
             sys.stderr.write(f"fuzz: {signature}: {str(error)[:400]}\n  kept as {path}\n")
 
@@ -132,6 +132,7 @@ def run_guided(campaign: Campaign, seed: int, seconds: int, folder: Path) -> Non
     import atheris
 
     folder.mkdir(parents=True, exist_ok=True)
+    campaign.crashes_folder.mkdir(parents=True, exist_ok=True)
     for data in corpus():
         (folder / hashlib.sha256(data).hexdigest()[:16]).write_bytes(data)
     started = time.monotonic()
@@ -148,6 +149,8 @@ def run_guided(campaign: Campaign, seed: int, seconds: int, folder: Path) -> Non
             finish(campaign, time.monotonic() - started)
 
     options = [f"-max_len={MAX_SIZE // 4}", f"-seed={seed}", "-verbosity=0", "-timeout=600", "-rss_limit_mb=2048"]
+    # libFuzzer keeps what is slow or large under names of its own, and a busy machine makes everything slow.
+    options += [f"-artifact_prefix={campaign.crashes_folder}/", "-report_slow_units=600"]
     atheris.Setup([sys.argv[0], *options, str(folder)], one_input, custom_mutator=change)
     atheris.Fuzz()
 
