@@ -426,6 +426,23 @@ def test_endless_redirects_are_refused(site: Site) -> None:
         read_all(site)
 
 
+def test_what_comes_with_a_redirect_is_not_read(site: Site) -> None:
+    def endless(handler: Handler, site: Site) -> None:
+        send_head(handler, 302, {"Location": "/elsewhere", "Transfer-Encoding": "chunked"})
+        while len(site.asked) < 2:
+            handler.wfile.write(b"5\r\nagain\r\n")
+
+    site.answers = [endless]
+    assert read_all(site) == CONTENT
+
+
+@pytest.mark.parametrize("target", ["http://[::1/a", "http://a..b/", "//a\xe4..b"])
+def test_a_redirect_to_what_is_no_address_is_refused(site: Site, target: str) -> None:
+    site.answers = [saying(302, Location=target)] * 9
+    with pytest.raises(MachineError, match="cannot read http"):
+        read_all(site)
+
+
 @pytest.mark.parametrize("target", ["ftp://127.0.0.1/a", "file:///etc/passwd"])
 def test_a_redirect_out_of_http_is_refused(site: Site, target: str) -> None:
     site.answers = [saying(302, Location=target)]
@@ -492,6 +509,16 @@ def test_a_proxy_of_the_environment_is_used(site: Site, monkeypatch: pytest.Monk
     with open_source("http://artifacts.example/a.mender"):
         pass
     assert site.asked[0][":path"] == "http://artifacts.example/a.mender"
+
+
+def test_a_refusal_by_the_proxy_is_told_in_our_own_words(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("no_proxy")
+    monkeypatch.setenv("https_proxy", site.url.removesuffix("/a.mender"))
+    with (
+        pytest.raises(MachineError, match=r"the proxy answered 501 \(Not Implemented\)"),
+        open_source("https://artifacts.example/a.mender", settings=HttpSettings(retries=0)),
+    ):
+        pass
 
 
 def test_an_artifact_is_verified_over_a_connection_that_breaks(site: Site) -> None:

@@ -4,21 +4,19 @@ A body that breaks off is continued where it stopped, as long as the server show
 digests in what is read decide in the end.
 """
 
-import base64
-import email.utils
 import http.client
 import re
 import socket
 import ssl
 import urllib.error
 import urllib.request
-from dataclasses import dataclass
-from typing import Any, Final, NoReturn
-from urllib.parse import quote, unquote, urlsplit, urlunsplit
+from typing import Final, NoReturn
 
-from bistable.artifact.errors import KeyUnusableError, MachineError, RequestError, quoted
+from bistable.artifact.errors import KeyUnusableError, MachineError, quoted
 from bistable.artifact.limits import KIB
+from bistable.artifact.source.address import Address
 from bistable.artifact.source.settings import HttpSettings, SourceNotFoundError
+from bistable.artifact.source.transport import get, make_opener, phrase, reason, seconds_to_wait
 
 FIRST_DELAY: Final = 0.5
 MAX_DELAY: Final = 30.0
@@ -30,68 +28,6 @@ PROGRESS: Final = 64 * KIB
 
 RETRIED_STATUSES: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 _CONTENT_RANGE: Final = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", re.ASCII)
-_KEPT: Final = "%/:@!$&'()*+,;=?~[]"
-"""Characters of an address that are not percent-encoded: those with a meaning, and what is encoded already."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Address:
-    """Where to ask. `shown` leaves out the login and the query, which often are secrets."""
-
-    url: str
-    shown: str
-    authorization: str | None
-
-
-def parse_address(name: str) -> Address:
-    """Take an address apart.
-
-    Raises:
-        RequestError: it is not one that can be read.
-    """
-    try:
-        parts = urlsplit(name)
-        host = (parts.hostname or "").encode("idna").decode()
-        port = "" if parts.port is None else f":{parts.port}"
-    except ValueError as e:
-        raise RequestError(f"cannot use the address: {e}") from e
-    if parts.scheme not in {"http", "https"}:
-        raise RequestError(f"cannot read {parts.scheme}:// addresses: only http:// and https://")
-    if not host:
-        raise RequestError("cannot use the address: it names no host")
-    place = (f"[{host}]" if ":" in host else host) + port
-    path, query = quote(parts.path, safe=_KEPT), quote(parts.query, safe=_KEPT)
-    login = f"{unquote(parts.username or '')}:{unquote(parts.password or '')}".encode()
-    return Address(
-        url=urlunsplit((parts.scheme, place, path, query, "")),
-        shown=urlunsplit((parts.scheme, place, path, "", "")),
-        authorization=f"Basic {base64.b64encode(login).decode()}" if parts.username is not None else None,
-    )
-
-
-class _Redirects(urllib.request.HTTPRedirectHandler):
-    """Follows redirects within http(s), never from https to http; the login stays with the host it is for."""
-
-    def redirect_request(
-        self,
-        req: urllib.request.Request,
-        fp: Any,
-        code: int,
-        msg: str,
-        headers: http.client.HTTPMessage,
-        newurl: str,
-    ) -> urllib.request.Request | None:
-        old, new = urlsplit(req.full_url), urlsplit(newurl)
-        if new.scheme != "https" and (new.scheme, old.scheme) != ("http", "http"):
-            raise MachineError(
-                f"cannot read from {quoted(old.netloc)}: it redirects from {old.scheme} to {quoted(new.scheme)}",
-                hint="name the final address, if you trust it",
-            )
-        request = super().redirect_request(req, fp, code, msg, headers, newurl)
-        login = req.get_header("Authorization")
-        if request is not None and login is not None and (old.scheme, old.netloc) == (new.scheme, new.netloc):
-            request.add_unredirected_header("Authorization", login)
-        return request
 
 
 def _make_opener(settings: HttpSettings) -> urllib.request.OpenerDirector:
@@ -100,17 +36,7 @@ def _make_opener(settings: HttpSettings) -> urllib.request.OpenerDirector:
     except (OSError, ssl.SSLError) as e:
         why = "it holds no certificate" if isinstance(e, ssl.SSLError) else e.strerror
         raise KeyUnusableError(f"cannot use the trusted authorities in {settings.ca_file}: {why}") from e
-    opener = urllib.request.OpenerDirector()
-    for handler in (
-        urllib.request.ProxyHandler(),
-        urllib.request.HTTPHandler(),
-        urllib.request.HTTPSHandler(context=context),
-        urllib.request.HTTPDefaultErrorHandler(),
-        urllib.request.HTTPErrorProcessor(),
-        _Redirects(),
-    ):
-        opener.add_handler(handler)
-    return opener
+    return make_opener(context, urllib.request.ProxyHandler())
 
 
 class HttpBody:
@@ -143,7 +69,7 @@ class HttpBody:
             try:
                 data = self._response.read1(wanted)
             except (OSError, http.client.HTTPException) as e:
-                self._broken(_reason(e))
+                self._broken(reason(e))
                 continue
             if data:
                 self._position += len(data)
@@ -165,27 +91,24 @@ class HttpBody:
                 with e:
                     if e.code not in RETRIED_STATUSES:
                         self._refused(e.code)
-                    self._pause(f"the server answered {_phrase(e.code)}", self._retry_after(e.headers))
+                    self._pause(
+                        f"the server answered {phrase(e.code)}", seconds_to_wait(e.headers, self._settings.now())
+                    )
             except (OSError, http.client.HTTPException) as e:
                 cause = e.reason if isinstance(e, urllib.error.URLError) else e
                 if self._is_final(cause):
-                    self._fail(_reason(cause))
-                self._pause(_reason(cause), 0.0)
+                    self._fail(reason(cause))
+                self._pause(reason(cause), 0.0)
 
     def _request(self) -> http.client.HTTPResponse:
-        request = urllib.request.Request(  # noqa: S310 - the scheme was checked, and the opener knows no other
-            self._address.url, headers={"User-Agent": "bistable", "Accept-Encoding": "identity"}
-        )
-        if self._address.authorization is not None:
-            request.add_unredirected_header("Authorization", self._address.authorization)
+        fields = {}
         if self._position:
-            request.add_header("Range", f"bytes={self._position}-")
+            fields["Range"] = f"bytes={self._position}-"
             etag, modified = self._validators
-            if etag is not None and not etag.startswith("W/"):
-                request.add_header("If-Range", etag)
-            elif modified is not None:
-                request.add_header("If-Range", modified)
-        response: http.client.HTTPResponse = self._opener.open(request, timeout=self._settings.timeout)
+            condition = modified if etag is None or etag.startswith("W/") else etag
+            if condition is not None:
+                fields["If-Range"] = condition
+        response = get(self._opener, self._address, timeout=self._settings.timeout, fields=fields)
         try:
             self._check(response)
         except BaseException:
@@ -203,7 +126,7 @@ class HttpBody:
         if self._position:
             self._check_continuation(response, validators)
         elif response.status != http.HTTPStatus.OK:
-            self._fail(f"the server answered {_phrase(response.status)} where 200 is due")
+            self._fail(f"the server answered {phrase(response.status)} where 200 is due")
         else:
             self.size = response.length
             self._validators = validators
@@ -246,7 +169,7 @@ class HttpBody:
         }
         if status in range(300, 400):
             self._fail("the server redirects without end, or nowhere")
-        self._fail(f"the server answered {_phrase(status)}", hint=hints.get(status))
+        self._fail(f"the server answered {phrase(status)}", hint=hints.get(status))
 
     def _changed(self) -> NoReturn:
         self._fail("it changed while it was read", hint="start again")
@@ -262,16 +185,6 @@ class HttpBody:
             return cause.errno != socket.EAI_AGAIN
         return isinstance(cause, ConnectionRefusedError | ssl.SSLError | http.client.InvalidURL)
 
-    def _retry_after(self, headers: Any) -> float:
-        """Return how many seconds the server asks to wait, from either form of the field."""
-        text = str(headers.get("Retry-After", "")).strip()
-        if re.fullmatch(r"[0-9]{1,9}", text):
-            return float(text)
-        try:
-            return email.utils.parsedate_to_datetime(text).timestamp() - self._settings.now()
-        except (ValueError, OverflowError):
-            return 0.0
-
     def _pause(self, why: str, asked: float) -> None:
         """Wait longer from attempt to attempt, by a random share, so that a fleet does not come back at once."""
         self._failures = 1 if self._position - self._failed_at >= PROGRESS else self._failures + 1
@@ -284,23 +197,3 @@ class HttpBody:
         delay = max(delay, asked)
         self._settings.on_retry(why, delay)
         self._settings.sleep(delay)
-
-
-def _phrase(status: int) -> str:
-    """Return a status with its usual meaning; the words that the server itself sends are not shown to anybody."""
-    known = next((known.phrase for known in http.HTTPStatus if known == status), None)
-    return str(status) if known is None else f"{status} ({known})"
-
-
-def _reason(error: object) -> str:
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"the server's certificate is not trusted ({error.verify_message})"
-    if isinstance(error, TimeoutError):
-        return "no answer in time"
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror[0].lower() + error.strerror[1:]
-    if isinstance(error, http.client.IncompleteRead | http.client.RemoteDisconnected):
-        return "the connection ended early"
-    if isinstance(error, http.client.HTTPException):
-        return f"the answer is not HTTP as it should be ({type(error).__name__})"
-    return str(error) or type(error).__name__

@@ -112,7 +112,8 @@ def _size_of(file: BinaryIO | Any) -> int | None:
 @contextmanager
 def _open_address(name: str, settings: HttpSettings) -> Iterator[tuple[Source, str, int | None]]:
     # Loaded here, since it takes longer than showing an artifact that lies on the disk.
-    from bistable.artifact.source.http import HttpBody, parse_address
+    from bistable.artifact.source.address import parse_address
+    from bistable.artifact.source.http import HttpBody
 
     address = parse_address(name)
     with closing(HttpBody(address, settings)) as body:
