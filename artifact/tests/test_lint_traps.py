@@ -24,7 +24,7 @@ from bistable.artifact import (
 )
 from bistable.artifact.image import ImageKind, ImageOptions, make_image
 from bistable.artifact.lint import PROFILES, examine_image, judge, lint_artifact
-from bistable.artifact.lint.patterns import crashing_key, matches
+from bistable.artifact.patterns import crashing_key, matches
 from bistable.artifact.model import Finding, Severity
 from bistable.artifact.writer import WriteRequest
 

@@ -10,7 +10,7 @@ from bistable.artifact.errors import Where, quoted
 from bistable.artifact.limits import MIB
 from bistable.artifact.lint.evidence import Evidence
 from bistable.artifact.lint.inside import RELEASE_FILE
-from bistable.artifact.lint.patterns import crashing_key, matches
+from bistable.artifact.patterns import crashing_key, matches
 from bistable.artifact.lint.profiles import Profile
 from bistable.artifact.lint.targets import Check, size_text
 from bistable.artifact.model import DATA_PREFIX, ROOTFS_IMAGE, Compression, Finding, Severity
