@@ -1,0 +1,371 @@
+"""Leads an update from state to state: act, make the next state durable, go on, until somebody else has to do something.
+
+Every public call finds the update as the store has it, whatever happened to the process that was at it before.
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+from bistable.artifact.errors import BistableError
+from bistable.client.deployment import actions, undo
+from bistable.client.deployment.suit import provides_after, provides_inconsistent
+from bistable.client.deployment.work import Parts, Work, tolerating
+from bistable.client.errors import (
+    AbortedError,
+    BusyError,
+    ClientError,
+    NotBootedError,
+    NothingToDoError,
+    StoreError,
+    UsageError,
+)
+from bistable.client.machine import (
+    LOOP_LIMIT,
+    ON_TRIAL,
+    PAUSES,
+    TABLE,
+    UNCOUNTED,
+    Event,
+    Mark,
+    Record,
+    State,
+    Trouble,
+    decode_record,
+    encode_record,
+    recover,
+    step,
+)
+from bistable.client.model import Mode, Point
+from bistable.client.store import Ended
+
+log = logging.getLogger(__name__)
+
+Action = Callable[[Work], Event | None]
+
+ACTIONS: Final[Mapping[State, Action]] = {
+    State.GATE_DOWNLOAD: actions.gate,
+    State.DOWNLOAD: actions.download,
+    State.GATE_INSTALL: actions.gate,
+    State.INSTALL: actions.install,
+    State.GATE_REBOOT: actions.gate,
+    State.REBOOT: actions.reboot,
+    State.VERIFY: actions.verify,
+    State.CHECK: actions.check,
+    State.GATE_COMMIT: actions.gate,
+    State.COMMIT: actions.commit,
+    State.AFTER_COMMIT: actions.after_commit,
+    State.ROLLBACK: undo.rollback,
+    State.ROLLBACK_REBOOT: undo.rollback_reboot,
+    State.VERIFY_ROLLBACK: undo.verify_rollback,
+    State.FAILURE: undo.failure,
+    State.CLEANUP: undo.cleanup,
+    State.REPORT: undo.report,
+}
+"""State -> what is done in it. Pauses are missing: nothing is done in them."""
+
+WATCHED: Final = frozenset({State.VERIFY, State.CHECK, State.COMMIT})
+"""States in which a hang must end in a reboot, and so in the old system."""
+
+SUCCESS, FAILURE, ABORTED, ROLLED_BACK = "success", "failure", "aborted", "rolled-back"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stand:
+    """Where things stand after a call: the update in progress, if it still is, or how it ended."""
+
+    record: Record | None
+    ended: Ended | None = None
+    trouble: Trouble | None = None
+
+
+class Engine:
+    """Leads one update at a time. The caller sees to it that no other process does the same (see `exclusive`)."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    # --- what can be asked for
+
+    def current(self) -> Record | None:
+        """Return the update in progress as the store has it.
+
+        Raises:
+            StoreError: the store cannot be read.
+        """
+        text = self._parts.store.record()
+        return None if text is None else decode_record(text)
+
+    def begin(self, where: str, *, name: str, mode: Mode, stops: frozenset[State] = frozenset()) -> Stand:
+        """Begin the update `name` with the artifact at `where` and lead it as far as it goes.
+
+        Raises:
+            BusyError: there is one in progress.
+            StoreError: the store cannot be written; nothing was done.
+        """
+        if (record := self.current()) is not None:
+            raise BusyError(
+                f"cannot install: another update is in progress, in the state {record.state.value}",
+                hint="bistablectl status says what can be done with it",
+            )
+        system = self._parts.system
+        record = Record(
+            id=name,
+            mode=mode,
+            state=step(State.IDLE, Event.STARTED),
+            where=where,
+            boot_id=system.boot_id(),
+            stops=stops,
+            began=system.wall(),
+        )
+        work = Work(self._parts, record)
+        work.keep()
+        self._parts.on_record(record)
+        return self._lead(work)
+
+    def recover(self) -> Stand:
+        """Go on with the update that the store knows, wherever it was interrupted; pauses stay pauses.
+
+        Raises:
+            StoreError: the store cannot be read or written.
+        """
+        work = self._found()
+        return Stand(record=None) if work is None else self._lead(work)
+
+    def resume(self) -> Stand:
+        """Let a paused or stopped update go on.
+
+        Raises:
+            NothingToDoError: there is none.
+            NotBootedError: it waits for a reboot that did not happen.
+        """
+        work = self._needed("resume")
+        self._refuse_unbooted(work, "go on")
+        self._release(work)
+        return self._lead(work)
+
+    def commit(self) -> Stand:
+        """Make an update that is on trial permanent.
+
+        Raises:
+            NothingToDoError: there is none.
+            NotBootedError: what was installed was not booted.
+            UsageError: it is not that far, or further.
+        """
+        work = self._needed("commit")
+        self._refuse_unbooted(work, "commit")
+        if work.record.state not in {*ON_TRIAL, State.REBOOT}:
+            raise UsageError(f"cannot commit: the update is in the state {work.record.state.value}")
+        # What was asked for on the command line is not held at the command line's own gate.
+        work.keep(passes=work.record.passes | {Point.COMMIT}, stops=work.record.stops - {State.PAUSED_COMMIT})
+        self._release(work)
+        return self._lead(work)
+
+    def rollback(self) -> Stand:
+        """Undo an update that is not permanent yet.
+
+        Raises:
+            NothingToDoError: there is none.
+            UsageError: it is permanent, or cannot be undone.
+        """
+        work = self._needed("roll back")
+        return self._turn_back(work, "roll back", undo=True)
+
+    def abort(self, reason: str) -> Stand:
+        """Stop an update: before anything was installed that is all, later it is rolled back.
+
+        Raises:
+            NothingToDoError: there is none.
+            UsageError: it is permanent.
+        """
+        work = self._needed("abort")
+        return self._turn_back(work, "abort", undo=False, reason=reason)
+
+    # --- how it is led
+
+    def _lead(self, work: Work) -> Stand:
+        ended: Ended | None = None
+        while not self._rests(work):
+            event = self._act(work)
+            if event is None:
+                break
+            ended = self._move(work, event)
+            if ended is not None:
+                return Stand(record=None, ended=ended, trouble=work.record.trouble)
+        return Stand(record=work.record, trouble=work.record.trouble)
+
+    def _rests(self, work: Work) -> bool:
+        state = work.record.state
+        if state is State.PAUSED_COMMIT:
+            # However long the pause is, a power cut in it must not cost the update.
+            with tolerating("giving the new system its tries again"):
+                if (payload := work.payload()) is not None:
+                    payload.rearm()
+        return state in PAUSES or state in work.record.stops
+
+    def _act(self, work: Work) -> Event | None:
+        state = work.record.state
+        watched = state in WATCHED
+        try:
+            if watched:
+                self._parts.watchdog.arm()
+            return ACTIONS[state](work)
+        except StoreError:
+            raise
+        except BistableError as e:
+            return self._failed(work, e)
+        finally:
+            if watched:
+                self._parts.watchdog.disarm()
+
+    def _failed(self, work: Work, error: BistableError) -> Event:
+        state = work.record.state
+        code = error.code if isinstance(error, ClientError) else "artifact"
+        aborted = isinstance(error, AbortedError) and (state, Event.ABORTED) in TABLE
+        event = Event.ABORTED if aborted else Event.FAILED
+        if (state, event) not in TABLE:
+            log.info("%s: %s", state.value, error.what)
+            return Event.DONE
+        trouble = Trouble(code=code, what=error.what, state=state, hint=error.hint)
+        work.keep(trouble=work.record.with_trouble(trouble).trouble, aborted=work.record.aborted or aborted)
+        return event
+
+    def _move(self, work: Work, event: Event) -> Ended | None:
+        """Make the next state durable, together with what it means for the rest of the store."""
+        state = work.record.state
+        following = step(state, event)
+        count = work.record.transitions + (following not in UNCOUNTED)
+        if count > LOOP_LIMIT and event is not Event.LOOPED and (state, Event.LOOPED) in TABLE:
+            half_done = work.record.install_boot_id is not None and not work.record.rolled_back
+            trouble = work.record.with_trouble(_in_circles(state)).trouble
+            work.keep(inconsistent=work.record.inconsistent or half_done, trouble=trouble)
+            return self._move(work, Event.LOOPED)
+        changed = replace(
+            work.record,
+            state=following,
+            mark=Mark.FRESH,
+            boot_id=self._parts.system.boot_id(),
+            transitions=count,
+            committed=work.record.committed or event is Event.EMPTY or (state is State.COMMIT and event is Event.DONE),
+            inconsistent=work.record.inconsistent or (state is State.AFTER_COMMIT and event is Event.FAILED),
+        )
+        ended = _ended(changed, self._parts.system.wall()) if following is State.IDLE else None
+        with self._parts.store.transaction():
+            self._change_provides(work.record, changed)
+            if ended is None:
+                self._parts.store.save_record(encode_record(changed))
+            else:
+                self._parts.store.add_history(ended)
+                self._parts.store.remove_record()
+        work.record = changed
+        self._parts.on_record(changed)
+        return ended
+
+    def _change_provides(self, before: Record, after: Record) -> None:
+        store, offer = self._parts.store, after.offer
+        if offer is None:
+            return
+        if after.committed and not before.committed:
+            store.replace_provides(provides_after(store.provides(), offer))
+        if after.inconsistent and after.state in {State.CLEANUP, State.REPORT}:
+            store.replace_provides(provides_inconsistent(store.provides(), offer))
+
+    # --- finding it again
+
+    def _needed(self, verb: str) -> Work:
+        work = self._found()
+        if work is None:
+            raise NothingToDoError(f"cannot {verb}: there is no update in progress")
+        return work
+
+    def _found(self) -> Work | None:
+        record = self.current()
+        if record is None:
+            return None
+        work = Work(self._parts, record)
+        state = recover(record, work.facts())
+        if state is record.state:
+            if state not in UNCOUNTED:
+                work.keep(transitions=record.transitions + 1)
+            return work
+        trouble = record.trouble
+        if state in {State.ROLLBACK, State.CLEANUP}:
+            trouble = record.with_trouble(_interrupted(record, state)).trouble
+        fresh = Mark.FRESH if state is not record.state else record.mark
+        work.keep(state=state, mark=fresh, trouble=trouble, transitions=record.transitions + 1)
+        self._parts.on_record(work.record)
+        return work
+
+    def _refuse_unbooted(self, work: Work, verb: str) -> None:
+        record = work.record
+        waits = record.state in {State.REBOOT, State.ROLLBACK_REBOOT} and record.mark is Mark.STARTED
+        if waits and record.mode is Mode.STANDALONE:
+            raise NotBootedError(
+                f"cannot {verb}: the device has to be rebooted first", hint="reboot it, then say it again"
+            )
+
+    def _release(self, work: Work) -> None:
+        """Open the gate at which the update waits, or lift the stop."""
+        state = work.record.state
+        if state in PAUSES:
+            work.keep(passes=work.record.passes | {PAUSES[state]}, stops=work.record.stops - {state})
+            self._move(work, Event.CONTINUED)
+        elif state in work.record.stops:
+            work.keep(stops=work.record.stops - {state})
+
+    def _turn_back(self, work: Work, verb: str, *, undo: bool, reason: str | None = None) -> Stand:
+        state = work.record.state
+        if state in {State.ROLLBACK, State.ROLLBACK_REBOOT, State.VERIFY_ROLLBACK}:
+            return self._lead(work)
+        if (state, Event.ABORTED) not in TABLE:
+            raise UsageError(f"cannot {verb}: the update is in the state {state.value}")
+        if TABLE[state, Event.ABORTED] is State.ROLLBACK and work.record.supports_rollback is False:
+            raise UsageError(f"cannot {verb}: what was installed cannot be undone", hint="bistablectl commit keeps it")
+        trouble = work.record.trouble
+        if reason is not None:
+            told = Trouble(code=AbortedError.code, what=f"cannot go on: {reason}", state=state)
+            trouble = work.record.with_trouble(told).trouble
+        work.keep(undo=work.record.undo or undo, aborted=work.record.aborted or not undo, trouble=trouble)
+        self._move(work, Event.ABORTED)
+        return self._lead(work)
+
+
+def _in_circles(state: State) -> Trouble:
+    return Trouble(
+        code="loop",
+        what="cannot finish the update: it went from state to state more often than any update can",
+        state=state,
+        hint="bistablectl history and the log say between which states",
+    )
+
+
+def _interrupted(record: Record, state: State) -> Trouble:
+    what = "cannot finish the update: "
+    if state is State.CLEANUP:
+        what += "its download was interrupted"
+    elif record.state is State.INSTALL:
+        what += "its installation was interrupted"
+    else:
+        what += "the boot loader went back to what ran before"
+    return Trouble(code="interrupted", what=what, state=record.state)
+
+
+def _ended(record: Record, now: float) -> Ended:
+    if not record.failed and record.committed:
+        result = SUCCESS
+    elif record.aborted:
+        result = ABORTED
+    elif record.undo and record.trouble is None:
+        result = ROLLED_BACK
+    else:
+        result = FAILURE
+    return Ended(
+        id=record.id,
+        artifact=None if record.offer is None else record.offer.name,
+        result=result,
+        error=None if record.trouble is None else record.trouble.what,
+        where=record.where,
+        began=record.began,
+        ended=now,
+    )
