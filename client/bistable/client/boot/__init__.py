@@ -1,0 +1,134 @@
+"""Boot loaders: which slot is booted next, tried, confirmed or never booted again.
+
+What every boot loader can do stands in `ports`, the ones that there are in `BOOTLOADERS`.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from bistable.client.boot.ports import Booted, Bootloader, Canary, CurrentSlot, Pair, Rearming, SlotStatus
+from bistable.client.errors import ConfigError
+from bistable.client.model import SlotName
+
+if TYPE_CHECKING:
+    from bistable.client.boot.uboot.environment import ToolEnvironment, Tools
+
+__all__ = [
+    "BOOTLOADERS",
+    "SCHEMES",
+    "BootSettings",
+    "Bootloader",
+    "Canary",
+    "CurrentSlot",
+    "Rearming",
+    "SlotStatus",
+    "make_bootloader",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BootSettings:
+    """Which boot loader the device has, and what has to be known of it."""
+
+    backend: str
+    """A key of BOOTLOADERS."""
+    timeout: float = 30.0
+    """Seconds for one call of one of the boot loader's programs."""
+    tries: int = 3
+    """How often a slot is tried before the boot loader falls back; with the mender scheme its `bootlimit` counts."""
+    scheme: str = "slots"
+    """uboot: a key of SCHEMES."""
+    print_tool: str | None = None
+    """uboot: the program that prints the environment, if not one of the usual ones."""
+    set_tool: str | None = None
+    """uboot: the program that sets the environment, if not one of the usual ones."""
+    tool_config: Path | None = None
+    """uboot: what the programs get as `-c`, if not their /etc/fw_env.config."""
+    parts: Mapping[SlotName, int] = field(default_factory=dict)
+    """uboot with the mender scheme: the slots' partition numbers, if they are not in the devices' names."""
+    handler: Path | None = None
+    """custom: the program."""
+    boot_names: Mapping[SlotName, str] = field(default_factory=dict)
+    """custom: what the handler calls the slots, if not by their names."""
+    state: Path | None = None
+    """simulated: the file that is the device."""
+
+
+def make_bootloader(settings: BootSettings, pair: Pair, *, booted: Booted | None = None) -> Bootloader:
+    """Return the boot loader of this device; `booted` says which slot runs, so that it cannot be forbidden by mistake.
+
+    Raises:
+        ConfigError: there is no such boot loader, or a setting that it needs is missing.
+        BootError: a setting has a value that the boot loader cannot take.
+    """
+    return _chosen(BOOTLOADERS, settings.backend, "boot loader")(settings, pair, booted)
+
+
+def _uboot(settings: BootSettings, pair: Pair, booted: Booted | None) -> Bootloader:
+    return _chosen(SCHEMES, settings.scheme, "scheme of the boot loader's environment")(settings, pair, booted)
+
+
+def _uboot_slots(settings: BootSettings, pair: Pair, booted: Booted | None) -> Bootloader:
+    from bistable.client.boot.uboot.environment import FW_TOOLS
+    from bistable.client.boot.uboot.slots import SlotsBootloader
+
+    environment = _environment(settings, (FW_TOOLS,))
+    return SlotsBootloader(environment, (pair.a.name, pair.b.name), tries=settings.tries, booted=booted)
+
+
+def _uboot_mender(settings: BootSettings, pair: Pair, booted: Booted | None) -> Bootloader:
+    from bistable.client.boot.uboot.environment import MENDER_TOOLS
+    from bistable.client.boot.uboot.mender import MenderBootloader, part_number
+
+    parts = {slot.name: settings.parts.get(slot.name) or part_number(slot.device) for slot in (pair.a, pair.b)}
+    return MenderBootloader(_environment(settings, MENDER_TOOLS), parts, booted=booted)
+
+
+def _custom(settings: BootSettings, pair: Pair, booted: Booted | None) -> Bootloader:
+    from bistable.client.boot.custom import CustomBootloader
+
+    if settings.handler is None:
+        raise ConfigError("cannot use the custom boot loader: no handler is configured")
+    return CustomBootloader(
+        settings.handler,
+        (pair.a.name, pair.b.name),
+        timeout=settings.timeout,
+        boot_names=settings.boot_names,
+        booted=booted,
+    )
+
+
+def _simulated(settings: BootSettings, _pair: Pair, _booted: Booted | None) -> Bootloader:
+    from bistable.client.boot.simulated import SimulatedBootloader
+
+    if settings.state is None:
+        raise ConfigError("cannot use the simulated boot loader: the file that is the device is not configured")
+    return SimulatedBootloader(settings.state, tries=settings.tries)
+
+
+def _environment(settings: BootSettings, usual: "tuple[Tools, ...]") -> "ToolEnvironment":
+    from bistable.client.boot.uboot.environment import ToolEnvironment, Tools
+
+    if settings.print_tool is None and settings.set_tool is None:
+        return ToolEnvironment(usual, timeout=settings.timeout, config=settings.tool_config)
+    if settings.print_tool is None or settings.set_tool is None:
+        raise ConfigError("cannot use one program of the boot loader without the other: configure both, or none")
+    own = Tools(print=settings.print_tool, set=settings.set_tool)
+    return ToolEnvironment((own,), timeout=settings.timeout, config=settings.tool_config)
+
+
+_Factory = Callable[[BootSettings, Pair, Booted | None], Bootloader]
+
+SCHEMES: Final[Mapping[str, _Factory]] = {"slots": _uboot_slots, "mender": _uboot_mender}
+"""How the environment of U-Boot is used -> the boot loader that does."""
+
+BOOTLOADERS: Final[Mapping[str, _Factory]] = {"uboot": _uboot, "custom": _custom, "simulated": _simulated}
+"""Name in the configuration -> what makes the boot loader."""
+
+
+def _chosen(table: Mapping[str, _Factory], name: str, what: str) -> _Factory:
+    if name not in table:
+        raise ConfigError(f"cannot use {name!r} as {what}: there are {', '.join(sorted(table))}")
+    return table[name]

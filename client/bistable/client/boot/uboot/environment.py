@@ -1,0 +1,135 @@
+"""The boot loader's environment, through the programs that come with it.
+
+All variables of one change go to the `set` program as one script, which writes once: into the older of the two copies,
+so that a power cut leaves the one or the other state. libubootenv wants `name=value` in its scripts and passes over
+lines without `=`; U-Boot's own fw_setenv of old wants a blank, and refuses a `=`. So we write the one form, read back,
+and write the other if nothing has changed. What was written is compared with what can be read in any case.
+"""
+
+import logging
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Protocol
+
+from bistable.client.errors import BootError, ProgramError
+from bistable.client.run import Output, run
+
+logger = logging.getLogger(__name__)
+
+# Names are used in scripts of U-Boot; a value with a line end would become two variables.
+_NAME: Final = re.compile(r"[A-Za-z0-9_]+")
+_VALUE: Final = re.compile(r"[ -~]*")
+
+# libubootenv's words when both copies are bad and it goes on with a file of defaults, which the boot loader never read.
+_DEFAULTS: Final = b"using default"
+
+_WHERE: Final = "check that /etc/fw_env.config names the place where the boot loader itself keeps its environment"
+
+
+class Environment(Protocol):
+    """Variables that the boot loader and we share."""
+
+    def read(self) -> Mapping[str, str]:
+        """Return the variables; those that do not exist are missing or empty."""
+
+    def write(self, values: Mapping[str, str]) -> None:
+        """Set all these variables at once, or none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tools:
+    """A pair of programs: one prints all or some variables, one sets them from a script (`-s -`)."""
+
+    print: str
+    set: str
+
+
+FW_TOOLS: Final = Tools(print="fw_printenv", set="fw_setenv")
+MENDER_TOOLS: Final = (
+    Tools(print="grub-mender-grubenv-print", set="grub-mender-grubenv-set"),
+    Tools(print="systemd-boot-printenv", set="systemd-boot-setenv"),
+    FW_TOOLS,
+)
+"""Mender's boot loaders, in the order in which its client looks for them."""
+
+
+class ToolEnvironment:
+    """The environment behind the first of `tools` that is installed; `config` is passed on as `-c`."""
+
+    def __init__(self, tools: Sequence[Tools], *, timeout: float, config: Path | None = None) -> None:
+        self._candidates = list(tools)
+        self._timeout = timeout
+        self._config = [] if config is None else ["-c", str(config)]
+        self._separators: tuple[str, ...] = ("=", " ")
+
+    def read(self) -> Mapping[str, str]:
+        """Return the variables.
+
+        Raises:
+            BootError: no program is there, it fails, or neither copy of the environment is valid.
+        """
+        return self._print([])
+
+    def write(self, values: Mapping[str, str]) -> None:
+        """Set all these variables at once, and read them back.
+
+        Raises:
+            BootError: they cannot be set, or are not what was set.
+        """
+        for name, value in values.items():
+            if not _NAME.fullmatch(name) or not _VALUE.fullmatch(value):
+                raise BootError(f"cannot set the boot loader's variable {name!r} to {value!r}")
+        failure: BootError | None = None
+        for separator in self._separators:
+            try:
+                self._set(values, separator)
+            except BootError as e:
+                # Perhaps it only refuses the form; if the other one does not help, this is what there is to say.
+                failure = failure or e
+                continue
+            found = self._print(list(values))
+            if all(found.get(name) == value for name, value in values.items()):
+                self._separators = (separator,)
+                return
+        raise failure or BootError("cannot change the boot loader's environment: it reads as before", hint=_WHERE)
+
+    def _set(self, values: Mapping[str, str], separator: str) -> None:
+        if len(self._candidates) > 1:
+            self._print([])  # finds out which are installed
+        script = "".join(f"{name}{separator}{value}\n" for name, value in values.items())
+        command = [self._candidates[0].set, *self._config, "-s", "-"]
+        try:
+            run(command, timeout=self._timeout, stdin=script.encode("ascii"))
+        except ProgramError as e:
+            raise BootError(f"cannot change the boot loader's environment: {e.what}", hint=e.hint) from e
+        logger.debug("set in the boot loader's environment: %s", dict(values))
+
+    def _print(self, names: list[str]) -> Mapping[str, str]:
+        """Run the first program that is installed, and remember it."""
+        while True:
+            try:
+                output = run([self._candidates[0].print, *self._config, *names], timeout=self._timeout)
+            except ProgramError as e:
+                if isinstance(e.__cause__, FileNotFoundError) and len(self._candidates) > 1:
+                    del self._candidates[0]
+                    continue
+                hint = e.hint if e.exit_status is None else "\n".join(filter(None, [e.hint, _WHERE]))
+                raise BootError(f"cannot read the boot loader's environment: {e.what}", hint=hint) from e
+            del self._candidates[1:]
+            return _variables(output)
+
+
+def _variables(output: Output) -> dict[str, str]:
+    if _DEFAULTS in output.stderr:
+        raise BootError(
+            "cannot read the boot loader's environment: neither copy is valid",
+            hint=f"{_WHERE}, and that it has saved it once (saveenv)",
+        )
+    variables: dict[str, str] = {}
+    for line in output.text.splitlines():
+        name, found, value = line.partition("=")
+        if found:
+            variables[name] = value
+    return variables
