@@ -40,8 +40,9 @@ def digest_of_edges(device: Path, size: int) -> str:
         SlotError: it cannot be read, or has fewer bytes.
     """
     digest = hashlib.sha256(str(size).encode())
-    for start in (0, max(0, size - BLOCK) // UNIT * UNIT):
-        for block in _blocks(device, start, min(size, start + BLOCK) if start == 0 else size):
+    first, last = min(size, BLOCK), max(0, size - BLOCK) // UNIT * UNIT
+    for start, end in ((0, first), (last, size)):
+        for block in _blocks(device, start, end):
             digest.update(block)
     return digest.hexdigest()
 

@@ -79,7 +79,8 @@ class SlotWriter:
             raise SlotError(
                 f"cannot write {self._name}: the image ended after {self._offset + self._filled} of {self._size} bytes"
             )
-        self._hand_over()
+        if self._filled:
+            self._hand_over()
         self._settle()
         self._pending = self._worker.submit(self._complete)
         self._settle()
