@@ -1,0 +1,119 @@
+"""Update modules that are small shell programs, and artifacts for them."""
+
+import os
+import select
+import stat
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from bistable.artifact import Codec, Extras, InputBytes, Options, module_request, write_artifact
+from bistable.artifact.model import Header
+from bistable.artifact.reader import ArtifactReader
+from bistable.client.modules import Incoming, Limits, ModulePayload, Running
+
+RUNNING = Running(artifact_name="release-0", device_type="board")
+SHIPPED = Path(__file__).parent.parent / "dist" / "modules" / "v3"
+
+TAKES_STREAMS = """
+while file=$(cat stream-next) && [ -n "$file" ]; do
+  cat "${file%% *}" > "tmp/$(basename "${file%% *}")"
+done
+"""
+
+
+def gone(pid: int) -> bool:
+    """Return whether a process ends, or has ended; the kernel may need a moment to end one that was killed."""
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    try:
+        return bool(select.select([descriptor], [], [], 10)[0])
+    finally:
+        os.close(descriptor)
+
+
+def shape(directory: Path) -> dict[str, tuple[str, int, bytes | None]]:
+    """Return what is in a directory: path -> kind, permissions and content."""
+    found: dict[str, tuple[str, int, bytes | None]] = {}
+    for path in sorted(directory.rglob("*")):
+        mode = path.lstat().st_mode
+        kind = {stat.S_IFREG: "file", stat.S_IFDIR: "directory", stat.S_IFIFO: "fifo"}[stat.S_IFMT(mode)]
+        content = path.read_bytes() if kind == "file" else None
+        found[str(path.relative_to(directory))] = (kind, stat.S_IMODE(mode), content)
+    return found
+
+
+class Workshop:
+    """A module, its tree, and the artifacts that are installed with them."""
+
+    def __init__(self, place: Path, module: Path | None = None) -> None:
+        self.place = place
+        self.tree = place / "data/modules/v3/payloads/0000/tree"
+        self.log = place / "log"
+        self.module = module or place / "modules/mod"
+        self.limits = Limits(call=60, grace=60)
+        self.more: dict[str, Any] = {}
+
+    def program(self, **calls: str) -> None:
+        """Make the module a shell program that notes each call and then does what is given for it."""
+        cases = "\n".join(f"{call})\n{does}\n;;" for call, does in calls.items())
+        text = f"""#!/bin/sh
+log='{self.log}'
+tree=$2
+echo "$1" >> "$log"
+case "$1" in
+{cases}
+esac
+"""
+        self.module.parent.mkdir(exist_ok=True)
+        self.module.write_text(text)
+        self.module.chmod(0o755)
+
+    def calls(self) -> list[str]:
+        """Return the calls that were made so far."""
+        return self.log.read_text().split() if self.log.exists() else []
+
+    @contextmanager
+    def reading(
+        self, files: Mapping[str, bytes], *, damage: Callable[[bytes], bytes] = bytes, **more: Any
+    ) -> Iterator[ArtifactReader]:
+        """Give the reader of an artifact with these payload files; `damage` changes what is stored of it."""
+        path = self.place / "artifact"
+        items = [InputBytes(name=name, content=content) for name, content in files.items()]
+        request = module_request(
+            self.module.name,
+            items,
+            name="release-1",
+            device_types=["board"],
+            extras=more.pop("extras", Extras()),
+            **more,
+        )
+        write_artifact(path, request, Options(codec=Codec.parse("none")))
+        path.write_bytes(damage(path.read_bytes()))
+        with path.open("rb") as file:
+            yield ArtifactReader(file)
+
+    def payload(self, header: Header | None = None) -> ModulePayload:
+        """Return the payload, as a new process would see it."""
+        incoming = None if header is None else Incoming(header=header, running=RUNNING)
+        return ModulePayload(self.module, self.tree, limits=self.limits, incoming=incoming, **self.more)
+
+    def download(self, files: Mapping[str, bytes], **more: Any) -> ModulePayload:
+        """Download an artifact with these payload files."""
+        with self.reading(files, **more) as reader:
+            payload = self.payload(reader.read_head().header)
+            payload.download(reader.files())
+            reader.finish()
+        return payload
+
+    def stored(self, directory: str = "files") -> dict[str, bytes]:
+        """Return the files of a directory of the tree."""
+        return {path.name: path.read_bytes() for path in (self.tree / directory).iterdir()}
+
+
+def open_descriptors() -> set[str]:
+    """Return what this process has open."""
+    return {str(entry.readlink()) for entry in Path("/proc/self/fd").iterdir() if entry.is_symlink() and entry.exists()}
