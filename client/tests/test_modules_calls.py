@@ -49,6 +49,7 @@ def test_each_step_is_one_call_with_the_tree_as_its_place(shop: Workshop) -> Non
 
 def test_to_arm_is_no_call(shop: Workshop) -> None:
     shop.payload().arm()
+    shop.payload().rearm()
     assert shop.calls() == []
 
 

@@ -103,6 +103,12 @@ class ModulePayload:
     def arm(self) -> None:
         """Do nothing: a module has no call for this."""
 
+    def rearm(self) -> None:
+        """Do nothing, as for `arm`."""
+
+    def rearm(self) -> None:
+        """Do nothing: a module has no call for this."""
+
     def reboot(self) -> None:
         """Let the module restart what it wants restarted.
 
