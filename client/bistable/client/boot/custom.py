@@ -1,23 +1,23 @@
 """A program of the integrator's that knows the boot loader, called with the verbs of RAUC's custom back end.
 
-| verb                          | prints          |
-|-------------------------------|-----------------|
-| `get-primary`                 | a boot name     |
-| `set-primary NAME`            |                 |
-| `get-state NAME`              | `good` or `bad` |
-| `set-state NAME good`/`bad`   |                 |
-| `get-current`                 | a boot name; handlers made for RAUC before 1.11 do not have it |
+| verb                          | prints         |
+|-------------------------------|----------------|
+| `get-primary`                 | a boot name    |
+| `set-primary NAME`            |                |
+| `get-state NAME`              | `good` or `bad`|
+| `set-state NAME good`/`bad`   |                |
+| `get-current`                 | a boot name; handlers made for RAUC before 1.11 do not have it|
 
 A handler written for RAUC works unchanged. What our calls make of the verbs, each in an order in which every step
 leaves something good to boot:
 
-| call     | refused when                         | verbs                                                               |
-|----------|--------------------------------------|---------------------------------------------------------------------|
-| primary  |                                      | get-primary                                                         |
-| forbid   | it runs; the other's state is bad    | set-primary OTHER if it was not; set-state SLOT bad                 |
-| activate | the other's state is bad             | set-primary SLOT; set-state SLOT good if that did not make it so    |
-| confirm  | it does not run                      | set-state SLOT good; set-primary SLOT if it was not                 |
-| restore  | its state is bad and it does not run | set-primary SLOT if it was not; set-state OTHER bad                 |
+| call     | refused when                         | verbs                                                              |
+|----------|--------------------------------------|--------------------------------------------------------------------|
+| primary  |                                      | get-primary                                                        |
+| forbid   | it runs; the other's state is bad    | set-primary OTHER if it was not; set-state SLOT bad                |
+| activate | the other's state is bad             | set-primary SLOT; set-state SLOT good if that did not make it so   |
+| confirm  | it does not run                      | set-state SLOT good; set-primary SLOT if it was not                |
+| restore  | its state is bad and it does not run | set-primary SLOT if it was not; set-state OTHER bad                |
 
 The verbs do not tell a slot on trial from a good one, and several of them are not one change. So this cannot be as
 strong as the other back ends: whether a slot that does not come up is given up after some tries, and whether a good
@@ -45,7 +45,7 @@ class CustomBootloader:
 
     def __init__(
         self,
-        handler: Path,
+        handler: str | Path,
         names: tuple[SlotName, SlotName],
         *,
         timeout: float,

@@ -64,7 +64,7 @@ class SimulatedBootloader:
 
     def restore(self, slot: SlotName) -> None:
         """Boot only this slot, which is known to be good."""
-        self._change(lambda device: device.table.restore(slot))
+        self._change(lambda device: device.table.restore(slot, booted=device.booted))
 
     def rearm(self, slot: SlotName) -> None:
         """Give the running trial its tries again."""
@@ -138,20 +138,21 @@ def boot(path: Path, *, boots: Callable[[SlotName], bool] | None = None, now: fl
     Raises:
         BootError: none does. That stays so: the device is lost.
     """
-    device = read_device(path)
-    unloadable: set[SlotName] = set()
-    while True:
-        left = replace(device.table, order=tuple(slot for slot in device.table.order if slot not in unloadable))
-        slot, stepped = left.step()
-        device = replace(device, table=replace(device.table, tries=stepped.tries), booted=None)
-        write_device(path, device)
-        if slot is None:
-            raise BootError("cannot boot the simulated device: no slot comes up", hint=f"look into {path}")
-        if slot not in device.broken and (boots is None or boots(slot)):
-            write_device(path, replace(device, boot_id=str(uuid.uuid4()), booted=slot, booted_at=now))
-            return slot
-        if slot in device.table.good:
-            unloadable.add(slot)
+    device = replace(read_device(path), booted=None)
+    for table in (device.table, device.table.renewed()):
+        device = replace(device, table=table)
+        unloadable: set[SlotName] = set()
+        while slots := [slot for slot in device.table.candidates() if slot not in unloadable]:
+            slot = slots[0]
+            device = replace(device, table=device.table.counted(slot))
+            write_device(path, device)
+            if slot not in device.broken and (boots is None or boots(slot)):
+                write_device(path, replace(device, boot_id=str(uuid.uuid4()), booted=slot, booted_at=now))
+                return slot
+            if slot in device.table.good:
+                unloadable.add(slot)
+    write_device(path, device)
+    raise BootError("cannot boot the simulated device: no slot comes up", hint=f"look into {path}")
 
 
 def read_device(path: Path) -> Device:

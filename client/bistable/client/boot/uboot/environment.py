@@ -9,7 +9,6 @@ and write the other if nothing has changed. What was written is compared with wh
 import logging
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -38,28 +37,26 @@ class Environment(Protocol):
         """Set all these variables at once, or none."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tools:
-    """A pair of programs: one prints all or some variables, one sets them from a script (`-s -`)."""
-
-    print: str
-    set: str
-
-
-FW_TOOLS: Final = Tools(print="fw_printenv", set="fw_setenv")
-MENDER_TOOLS: Final = (
-    Tools(print="grub-mender-grubenv-print", set="grub-mender-grubenv-set"),
-    Tools(print="systemd-boot-printenv", set="systemd-boot-setenv"),
-    FW_TOOLS,
-)
-"""Mender's boot loaders, in the order in which its client looks for them."""
+PRINTERS: Final = ("grub-mender-grubenv-print", "systemd-boot-printenv", "fw_printenv")
+SETTERS: Final = ("grub-mender-grubenv-set", "systemd-boot-setenv", "fw_setenv")
+"""Programs of Mender's boot loaders and of U-Boot, in the order in which Mender's client looks for them."""
 
 
 class ToolEnvironment:
-    """The environment behind the first of `tools` that is installed; `config` is passed on as `-c`."""
+    """The environment behind two programs; of each kind the first that is installed is taken.
 
-    def __init__(self, tools: Sequence[Tools], *, timeout: float, config: Path | None = None) -> None:
-        self._candidates = list(tools)
+    A printer prints all or the named variables, a setter sets those of a script (`-s -`). Both get `config` as `-c`.
+    """
+
+    def __init__(
+        self,
+        *,
+        timeout: float,
+        printers: Sequence[str] = PRINTERS,
+        setters: Sequence[str] = SETTERS,
+        config: Path | None = None,
+    ) -> None:
+        self._printers, self._setters = list(printers), list(setters)
         self._timeout = timeout
         self._config = [] if config is None else ["-c", str(config)]
         self._separators: tuple[str, ...] = ("=", " ")
@@ -70,7 +67,7 @@ class ToolEnvironment:
         Raises:
             BootError: no program is there, it fails, or neither copy of the environment is valid.
         """
-        return self._print([])
+        return self._print(())
 
     def write(self, values: Mapping[str, str]) -> None:
         """Set all these variables at once, and read them back.
@@ -89,36 +86,39 @@ class ToolEnvironment:
                 # Perhaps it only refuses the form; if the other one does not help, this is what there is to say.
                 failure = failure or e
                 continue
-            found = self._print(list(values))
+            found = self._print(tuple(values))
             if all(found.get(name) == value for name, value in values.items()):
                 self._separators = (separator,)
                 return
         raise failure or BootError("cannot change the boot loader's environment: it reads as before", hint=_WHERE)
 
     def _set(self, values: Mapping[str, str], separator: str) -> None:
-        if len(self._candidates) > 1:
-            self._print([])  # finds out which are installed
         script = "".join(f"{name}{separator}{value}\n" for name, value in values.items())
-        command = [self._candidates[0].set, *self._config, "-s", "-"]
         try:
-            run(command, timeout=self._timeout, stdin=script.encode("ascii"))
+            self._run(self._setters, ["-s", "-"], script.encode("ascii"))
         except ProgramError as e:
             raise BootError(f"cannot change the boot loader's environment: {e.what}", hint=e.hint) from e
         logger.debug("set in the boot loader's environment: %s", dict(values))
 
-    def _print(self, names: list[str]) -> Mapping[str, str]:
-        """Run the first program that is installed, and remember it."""
+    def _print(self, names: Sequence[str]) -> Mapping[str, str]:
+        try:
+            return _variables(self._run(self._printers, names, None))
+        except ProgramError as e:
+            hint = e.hint if e.exit_status is None else "\n".join(filter(None, [e.hint, _WHERE]))
+            raise BootError(f"cannot read the boot loader's environment: {e.what}", hint=hint) from e
+
+    def _run(self, programs: list[str], words: Sequence[str], stdin: bytes | None) -> Output:
+        """Run the first of the programs that is installed, and forget the others."""
         while True:
             try:
-                output = run([self._candidates[0].print, *self._config, *names], timeout=self._timeout)
+                output = run([programs[0], *self._config, *words], timeout=self._timeout, stdin=stdin)
             except ProgramError as e:
-                if isinstance(e.__cause__, FileNotFoundError) and len(self._candidates) > 1:
-                    del self._candidates[0]
-                    continue
-                hint = e.hint if e.exit_status is None else "\n".join(filter(None, [e.hint, _WHERE]))
-                raise BootError(f"cannot read the boot loader's environment: {e.what}", hint=hint) from e
-            del self._candidates[1:]
-            return _variables(output)
+                if not isinstance(e.__cause__, FileNotFoundError) or len(programs) == 1:
+                    raise
+                del programs[0]
+            else:
+                del programs[1:]
+                return output
 
 
 def _variables(output: Output) -> dict[str, str]:

@@ -122,8 +122,8 @@ class MenderBootloader:
         variables = self._read()
         if variables.get(CHECK_CANARY) == "1" and variables.get(CANARY) != "1":
             raise BootError(
-                f"cannot rely on the boot loader's environment: {CANARY} is not 1, so nothing that the boot loader saved "
-                "can be read here",
+                f"cannot rely on the boot loader's environment: {CANARY} is not 1, so nothing that the boot loader "
+                "saved can be read here",
                 hint="U-Boot and /etc/fw_env.config have to name the same place, and the boot script has to run "
                 "mender_setup",
             )

@@ -11,8 +11,8 @@ Variables, all in one environment, which has to be a redundant one (two copies w
 
 What the boot script does, in this order:
 
-1. If `bistable_order` is empty (no copy of the environment is valid), it sets the last resort: order `a b`, both not
-   good, both with all tries.
+1. If `bistable_order` is empty (no copy of the environment is valid), it sets order `a b`, both not good, both with 3
+   tries: what is in the slots is not known any more.
 2. If `bistable_seen` is not 1, it sets it and saves. If that fails, it says so on the console and goes on.
 3. For each slot in `bistable_order`:
    good = 1: it loads and boots the slot; nothing is counted or saved.
@@ -21,7 +21,8 @@ What the boot script does, in this order:
    else: it passes over the slot.
    If loading the kernel fails or booting returns, it goes on: with the next slot, if the slot was good; with a reset,
    if it was on trial (its try is counted already).
-4. If nothing was booted, it sets the last resort of step 1, saves, and resets.
+4. If nothing was booted, it gives each slot in `bistable_order` that is not good 3 tries again, saves, and resets. A
+   forbidden slot stays forbidden: what is in it may be half written or not verified.
 
 The boot script adds `bistable.slot=<slot>` to the kernel's arguments. It calls `saveenv` once for each change. The
 hardware watchdog is started before the kernel, so that a slot that hangs uses up its try.
@@ -74,7 +75,7 @@ class SlotsBootloader:
 
     def restore(self, slot: SlotName) -> None:
         """Boot only this slot, which is known to be good."""
-        self._change(self._environment.read(), lambda table: table.restore(slot))
+        self._change(self._environment.read(), lambda table: table.restore(slot, booted=self._running()))
 
     def rearm(self, slot: SlotName) -> None:
         """Give the running trial its tries again."""
