@@ -44,6 +44,17 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         fp.chunked, fp.length = False, 0  # else all that comes with the redirect would be read, be it without end
         return request
 
+    def http_error_302(
+        self, req: urllib.request.Request, fp: Any, code: int, msg: str, headers: http.client.HTTPMessage
+    ) -> Any:
+        try:
+            return super().http_error_302(req, fp, code, msg, headers)
+        except (MachineError, ValueError):
+            fp.close()
+            raise
+
+    http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
+
 
 def make_opener(context: ssl.SSLContext, proxies: urllib.request.BaseHandler) -> urllib.request.OpenerDirector:
     """Return what opens http(s) addresses and nothing else."""
