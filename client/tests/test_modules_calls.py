@@ -112,7 +112,6 @@ def test_a_module_says_which_reboot_it_needs(shop: Workshop, said: str, need: Re
     shop.program(NeedsArtifactReboot=said)
     shop.download({})
     assert shop.payload().reboot_need() is need
-    assert shop.payload().rollback_needs_reboot() is (need is not RebootNeed.NONE)
 
 
 @pytest.mark.parametrize(("said", "can"), [(":", False), ("echo No", False), ("echo Yes", True)])

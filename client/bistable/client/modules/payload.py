@@ -141,14 +141,6 @@ class ModulePayload:
         """
         self._caller.do("ArtifactRollback")
 
-    def rollback_needs_reboot(self) -> bool:
-        """Return whether something has to be restarted after a rollback: whatever had to be for the update.
-
-        Raises:
-            ModuleError: it failed, or gave another answer than the protocol allows.
-        """
-        return self.reboot_need() is not RebootNeed.NONE
-
     def rollback_reboot(self) -> None:
         """Let the module restart, after a rollback, what it wants restarted.
 
