@@ -26,6 +26,18 @@ class ConfigPaths:
     mender_fallback: Path = Path("/var/lib/mender/mender.conf")
 
 
+_NOWHERE: Final = Path("/nonexistent")
+"""Promised by file systems to be no directory. hier(7), passwd(5)"""
+
+
+def only(path: Path) -> ConfigPaths:
+    """Return the paths with which this file alone is read: in the form of mender.conf if its name ends in `.conf`."""
+    nothing = _NOWHERE / "nothing"
+    if path.suffix == ".conf":
+        return ConfigPaths(own=nothing, drop_ins=nothing, mender=path, mender_fallback=nothing)
+    return ConfigPaths(own=path, drop_ins=nothing, mender=nothing, mender_fallback=nothing)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loaded:
     """The settings, and what is to be said about them.

@@ -303,6 +303,14 @@ class WatchdogSettings:
     limit: int = field(
         default=60, metadata=setting(seconds(1), "Seconds without a sign of life after which it reboots the device.")
     )
+    phase: int = field(
+        default=1800,
+        metadata=setting(
+            seconds(1),
+            "Seconds that verifying, checking or committing the new system may take each, all scripts and modules "
+            "included; then the watchdog is left alone.",
+        ),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from bistable.client.deployment.plan import Act
 from bistable.client.deployment.ports import ByteSource, Hold, Open
 from bistable.client.deployment.suit import check_suitable, offer_of
 from bistable.client.deployment.work import Work
-from bistable.client.errors import AbortedError, HealthError, NotBootedError
+from bistable.client.errors import AbortedError, NotBootedError
 from bistable.client.machine import GATES, STATUSES, Event, Mark, step
 from bistable.client.model import OnProgress, RebootNeed
 
@@ -155,12 +155,7 @@ def verify(work: Work) -> Event:
 
 def check(work: Work) -> Event:
     """See whether the new system is healthy."""
-    try:
-        used = work.parts.health.check(work.record.check_seconds)
-    except HealthError as e:
-        work.keep(check_seconds=getattr(e, "used", work.record.check_seconds))
-        raise
-    work.keep(check_seconds=used)
+    work.parts.health.check(work.record.check_seconds, lambda used: work.keep(check_seconds=used))
     return Event.DONE
 
 

@@ -1,4 +1,4 @@
-"""Leads an update from state to state: act, make the next state durable, go on, until somebody else has to do something.
+"""Leads an update from state to state: act, make the next state durable, go on, until somebody else has to act.
 
 Every public call finds the update as the store has it, whatever happened to the process that was at it before.
 """
@@ -76,6 +76,8 @@ class Stand:
     """Where things stand after a call: the update in progress, if it still is, or how it ended."""
 
     record: Record | None
+    last: Record | None = None
+    """The record as it was last, even if the update is over."""
     ended: Ended | None = None
     trouble: Trouble | None = None
 
@@ -192,8 +194,8 @@ class Engine:
                 break
             ended = self._move(work, event)
             if ended is not None:
-                return Stand(record=None, ended=ended, trouble=work.record.trouble)
-        return Stand(record=work.record, trouble=work.record.trouble)
+                return Stand(record=None, last=work.record, ended=ended, trouble=work.record.trouble)
+        return Stand(record=work.record, last=work.record, trouble=work.record.trouble)
 
     def _rests(self, work: Work) -> bool:
         state = work.record.state

@@ -1,6 +1,6 @@
 """What an update needs of the world: ports, owned by the engine that uses them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
@@ -14,7 +14,10 @@ from bistable.client.model import Point, RebootNeed
 class ByteSource(Protocol):
     """The artifact's bytes, read forward and once."""
 
-    size: int | None
+    @property
+    def size(self) -> int | None:
+        """How many bytes there are, if that is known."""
+        ...
 
     def read(self, size: int, /) -> bytes:
         """Return 1 to `size` bytes, or nothing at the end."""
@@ -173,11 +176,13 @@ class Gates(Protocol):
 class Health(Protocol):
     """What is asked of a new system before it may stay."""
 
-    def check(self, used: float) -> float:
+    def check(self, used: float, on_used: Callable[[float], None]) -> float:
         """Check it and return the seconds that were used of the deadline, `used` before included.
 
+        `on_used` is told them on the way, so that they can be kept through a power cut.
+
         Raises:
-            HealthError: it is not healthy, or the deadline is over. Its `used` says how much was used.
+            HealthError: it is not healthy, or the deadline is over.
         """
         ...
 

@@ -1,0 +1,161 @@
+"""Parses the command line, runs one command, and turns whatever goes wrong into a message and an exit code."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from importlib import import_module
+from pathlib import Path
+from typing import Final, NoReturn, Protocol, cast
+
+from bistable.artifact.errors import BistableError
+from bistable.client.ctl import render
+from bistable.client.errors import ClientError, UsageError
+
+INTERNAL: Final = 70
+INTERRUPTED: Final = 130
+PIPE_CLOSED: Final = 141
+"""As a shell reports a program that SIGPIPE ended."""
+
+DEBUG_VARIABLE: Final = "BISTABLE_DEBUG"
+
+COMMANDS: Final = {
+    "install": "install an artifact from a file, standard input or an address",
+    "commit": "keep an update that runs on trial",
+    "rollback": "undo an update that is not permanent yet",
+    "resume": "go on with an update that was held or interrupted",
+    "abort": "stop an update, and undo what it did",
+    "status": "show what runs, and where an update is",
+    "show": "show an artifact, and whether this device would take it",
+    "provides": "show what this device provides",
+    "history": "show the updates that ended",
+    "inventory": "show what this device tells of itself",
+    "doctor": "look for faults in how this device is set up",
+    "support-bundle": "collect what helps others to find a fault",
+    "adopt": "show what is, or would be, taken over from the Mender client",
+    "config": "show the settings, and where they come from",
+    "completion": "print what makes a shell complete this command",
+}
+"""Command -> what it does, in a few words. Each lives in a module of its own, which is loaded when it is used."""
+
+
+class Command(Protocol):
+    """What the module of a command has."""
+
+    DESCRIPTION: str
+
+    def arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Add the command's own arguments."""
+        ...
+
+    def run(self, options: argparse.Namespace) -> int:
+        """Do it, show the result, return the exit code."""
+        ...
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"cannot run `{self.prog}`: {message}", hint=f"`{self.prog} --help` explains it")
+
+
+def run(words: Sequence[str]) -> int:
+    """Run a command line and return the exit code."""
+    as_json = "--json" in words
+    try:
+        options = parse(words)
+        code = command_module(options.command).run(options)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        with suppress(OSError):
+            render.note("interrupted")
+        return INTERRUPTED
+    except BrokenPipeError:
+        _abandon_output()
+        return PIPE_CLOSED
+    except BistableError as e:
+        _show_failure(e, as_json=as_json)
+        return e.exit_code if isinstance(e, ClientError) else ClientError.exit_code
+    except Exception as e:
+        if os.environ.get(DEBUG_VARIABLE):
+            raise
+        what = f"cannot go on: internal error, {type(e).__name__}: {e}"
+        hint = f"this is a fault of the program, please report it, with what {DEBUG_VARIABLE}=1 shows"
+        _show_failure(ClientError(what, hint=hint), as_json=as_json)
+        return INTERNAL
+    return code
+
+
+def parse(words: Sequence[str]) -> argparse.Namespace:
+    """Parse a command line; only the module of the command that is used is loaded.
+
+    Raises:
+        UsageError: it makes no sense.
+    """
+    parser = _Parser(
+        prog="bistablectl",
+        description="Install update artifacts on this device, and look at what it runs.",
+        epilog="'bistablectl COMMAND --help' explains a command.",
+    )
+    parser.add_argument("--version", action="version", version=_Version())
+    parser.set_defaults(command="status")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
+    wanted = next((word for word in words if word in COMMANDS), None)
+    for name, words_for_people in COMMANDS.items():
+        made = commands.add_parser(name, help=words_for_people, add_help=name == wanted)
+        if name == wanted:
+            fill(made, name)
+    options = parser.parse_args(words)
+    if options.command is None:
+        parser.error("a command is missing")
+    return options
+
+
+def fill(parser: argparse.ArgumentParser, name: str) -> None:
+    """Add the arguments of a command, and what all have in common, to its parser."""
+    module = command_module(name)
+    parser.description = module.DESCRIPTION
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    module.arguments(parser)
+    common = parser.add_argument_group("options of all commands")
+    common.add_argument("--json", action="store_true", help="write the result as JSON")
+    common.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="use this configuration alone (TOML; mender.conf if it ends in .conf)",
+    )
+    common.add_argument("--log-level", choices=["debug", "info", "warning", "error"], help="how much to say on the way")
+    common.add_argument("--no-progress", action="store_true", help="show no progress, even on a terminal")
+
+
+def command_module(name: str) -> Command:
+    """Return the module of a command."""
+    return cast("Command", import_module(f"bistable.client.ctl.commands.{name.replace('-', '_')}"))
+
+
+class _Version(str):
+    """The version, looked up when it is printed: that takes longer than many a command."""
+
+    __slots__ = ()
+
+    def __mod__(self, _: object) -> str:
+        from importlib.metadata import version
+
+        return f"bistablectl {version('bistable')}"
+
+
+def _show_failure(error: BistableError, *, as_json: bool) -> None:
+    code = error.code if isinstance(error, ClientError) else "artifact"
+    if as_json:
+        document = {"code": code, "what": error.what, "hint": error.hint, "exit_code": error.exit_code}
+        with suppress(BrokenPipeError):
+            render.show_json("error/1", {"error": document})
+    render.show_error(error.what, error.hint)
+
+
+def _abandon_output() -> None:
+    """Drop what standard output still holds: nobody takes it, and the interpreter would complain when it ends."""
+    with suppress(OSError, ValueError):
+        if sys.stdout.fileno() == 1:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

@@ -1,0 +1,1 @@
+"""The commands of bistablectl, one module for each."""

@@ -1,0 +1,26 @@
+"""bistablectl abort."""
+
+import argparse
+
+from bistable.client.ctl.outcome import show_stand
+from bistable.client.ctl.session import leading
+from bistable.client.errors import AbortedError
+
+DESCRIPTION = """Stop an update.
+
+Before anything was installed, that is all; later, it is rolled back. Exit code 2: there is no update in progress."""
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's own arguments."""
+    parser.add_argument("--reason", default="somebody aborted it at the command line", help="why, for the history")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Abort."""
+    with leading(options) as led:
+        stand = led.engine.abort(options.reason)
+        code = show_stand(stand, led, options)
+        # It was asked for: that it was aborted is success.
+        done = stand.trouble is not None and stand.trouble.code == AbortedError.code
+        return 0 if done else code

@@ -1,0 +1,112 @@
+"""What every command needs: the configuration, the device, the store, and the lock that makes it the only one."""
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from bistable.client.config import Loaded, load, only
+from bistable.client.ctl import render
+from bistable.client.ctl.progress import ProgressLine
+from bistable.client.deployment.device import Device
+from bistable.client.deployment.engine import Engine
+from bistable.client.deployment.first import LEGACY, settle
+from bistable.client.errors import BusyError, ConfigError, StoreError
+from bistable.client.files import make_directory, open_locked
+from bistable.client.store import Store
+
+LOCK: Final = "lock"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Led:
+    """An update that may be led: nobody else leads it."""
+
+    engine: Engine
+    store: Store
+    device: Device
+
+
+def loaded(options: argparse.Namespace) -> Loaded:
+    """Read the configuration, and tell what is strange about it.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
+    if options.config is not None and not options.config.exists():
+        raise ConfigError(f"cannot read {options.config}: no such file")
+    # One file, named by hand, is all there is: what the system has besides must not surprise anybody.
+    result = load(None if options.config is None else only(options.config))
+    for warning in result.warnings:
+        render.warn(warning)
+    _log(options.log_level or result.settings.log.level.value)
+    return result
+
+
+def _log(level: str) -> None:
+    names = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+    logging.basicConfig(stream=sys.stderr, level=names.get(level, logging.WARNING), format="%(message)s")
+
+
+def device_of(options: argparse.Namespace) -> Device:
+    """Return the device, for commands that only look."""
+    return Device(loaded(options).settings, environment=os.environ)
+
+
+@contextmanager
+def looking(device: Device) -> Iterator[Store | None]:
+    """Open the store for reading; None if there is none yet."""
+    store = Store.open_for_reading(device.settings.device.data_dir)
+    if store is None:
+        yield None
+        return
+    with store:
+        yield store
+
+
+@contextmanager
+def leading(options: argparse.Namespace, legacy_dir: Path = LEGACY) -> Iterator[Led]:
+    """Lead the update of this device, as the only one; a new store is filled first.
+
+    Raises:
+        BusyError: another process does.
+        StoreError: the store cannot be used.
+    """
+    settings = loaded(options).settings
+    progress = ProgressLine(wanted=not options.no_progress and not options.json)
+    device = Device(
+        settings,
+        environment=os.environ,
+        on_progress=progress,
+        on_wait=lambda why, seconds: render.note(f"{why}; trying again in {seconds:.0f} s"),
+    )
+    directory = settings.device.data_dir
+    try:
+        with _locked(directory), Store.open(directory) as store:
+            for words in settle(store, device, legacy_dir):
+                render.note(words)
+            yield Led(engine=Engine(device.parts(store)), store=store, device=device)
+    finally:
+        progress.close()
+
+
+@contextmanager
+def _locked(directory: Path) -> Iterator[None]:
+    try:
+        make_directory(directory)
+        with open_locked(directory / LOCK) as held:
+            if held is None:
+                raise BusyError(
+                    "cannot go on: another bistablectl is at work on this device", hint="wait until it is done"
+                )
+            yield
+    except OSError as e:
+        raise StoreError(
+            f"cannot use the data directory {directory}: {e.strerror or e}",
+            hint="is the data partition mounted, writable, and are you root?",
+        ) from e
