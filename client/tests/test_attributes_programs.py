@@ -8,7 +8,7 @@ from client_root import DIST, FAKE_IP, Root
 from peers import attempt
 
 PROGRAMS = sorted([*(DIST / "inventory").iterdir(), *(DIST / "identity").iterdir()])
-IDENTITY = DIST / "identity/bistable-device-identity"
+IDENTITY = DIST / "identity/device-identity"
 
 
 def program(name: str) -> Path:

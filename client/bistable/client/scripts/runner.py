@@ -82,7 +82,7 @@ class ScriptRunner:
         if any(names.is_script(name) for name in found):
             _require_version(self._rootfs_dir, found)
 
-    def run(self, state: str, action: str, *, ignore_errors: bool) -> None:
+    def run(self, state: str, action: str, *, ignore_errors: bool = False) -> None:
         """Run the scripts of a state and action; with `ignore_errors` all of them, whatever happens.
 
         Raises:
