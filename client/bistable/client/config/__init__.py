@@ -5,4 +5,15 @@ from bistable.client.config.load import ConfigPaths, Loaded, load, only
 from bistable.client.config.problems import Origin
 from bistable.client.config.settings import Settings
 
-__all__ = ["BootBackend", "BootScheme", "ConfigPaths", "Loaded", "LogLevel", "Origin", "Secret", "Settings", "load", "only"]
+__all__ = [
+    "BootBackend",
+    "BootScheme",
+    "ConfigPaths",
+    "Loaded",
+    "LogLevel",
+    "Origin",
+    "Secret",
+    "Settings",
+    "load",
+    "only",
+]

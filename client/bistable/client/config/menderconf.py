@@ -137,7 +137,8 @@ class _Reader:
     def _take(self, full: str, key: str, value: object) -> None:
         name = NAMES.get(full.lower())
         if name is None or "." in key:
-            self.conf.warnings.append(unknown(self.path, f"the key {quoted(full)}", full, NAMES.values()))
+            known = NAMES.values() if name is None else ()
+            self.conf.warnings.append(unknown(self.path, f"the key {quoted(full)}", full, known))
             return
         self._spelled(full, name)
         if name in IGNORED:
@@ -170,8 +171,8 @@ class _Reader:
                 self._refuse(name, key, KEYS[name].form.value, server)
             for inner, value in server.items():
                 if inner.lower() != "serverurl":
-                    known = ["ServerURL"]
-                    self.conf.warnings.append(unknown(self.path, f"the key {quoted(f'{name}: {inner}')}", inner, known))
+                    what = f"the key {quoted(inner)} in {name}"
+                    self.conf.warnings.append(unknown(self.path, what, inner, ["ServerURL"]))
                 elif not isinstance(value, str):
                     self._refuse(name, key, KEYS[name].form.value, server)
                 elif value:

@@ -1,14 +1,17 @@
 """What came of leading an update, for people, for programs, and as an exit code."""
 
 import argparse
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from bistable.client.ctl import render
-from bistable.client.ctl.session import Led
-from bistable.client.deployment.engine import ROLLED_BACK, SUCCESS, Stand
 from bistable.client.errors import ClientError
 from bistable.client.machine import PAUSES, Mark, Record, State
 from bistable.client.model import RebootNeed
+from bistable.client.store import ROLLED_BACK, SUCCESS
+
+if TYPE_CHECKING:
+    from bistable.client.ctl.session import Led
+    from bistable.client.deployment.engine import Stand
 
 REBOOT_REQUIRED: Final = 4
 
@@ -30,7 +33,7 @@ def advice(record: Record) -> str:
     return f"{name} was interrupted in the state {state.value}. 'bistablectl resume' goes on with it."
 
 
-def show_stand(stand: Stand, led: Led, options: argparse.Namespace) -> int:
+def show_stand(stand: "Stand", led: "Led", options: argparse.Namespace) -> int:
     """Show where things stand after a command and return its exit code."""
     reboot = _reboot_wanted(stand, led)
     if options.json:
@@ -43,13 +46,13 @@ def show_stand(stand: Stand, led: Led, options: argparse.Namespace) -> int:
     return REBOOT_REQUIRED if reboot and getattr(options, "reboot_exit_code", False) else 0
 
 
-def _failed(stand: Stand) -> bool:
+def _failed(stand: "Stand") -> bool:
     if stand.ended is not None:
         return stand.ended.result not in {SUCCESS, ROLLED_BACK}
     return stand.trouble is not None
 
 
-def _reboot_wanted(stand: Stand, led: Led) -> bool:
+def _reboot_wanted(stand: "Stand", led: "Led") -> bool:
     record = stand.last
     if record is None or record.reboot_need in {None, RebootNeed.NONE} or record.rolled_back:
         return stand.record is not None and stand.record.state is State.ROLLBACK_REBOOT
@@ -58,7 +61,7 @@ def _reboot_wanted(stand: Stand, led: Led) -> bool:
     return record.install_boot_id == led.device.system.boot_id()
 
 
-def _document(stand: Stand, *, reboot: bool) -> dict[str, object]:
+def _document(stand: "Stand", *, reboot: bool) -> dict[str, object]:
     record, ended, trouble = stand.last, stand.ended, stand.trouble
     return {
         "id": None if record is None else record.id,
@@ -73,7 +76,7 @@ def _document(stand: Stand, *, reboot: bool) -> dict[str, object]:
     }
 
 
-def _tell(stand: Stand, *, reboot: bool) -> None:
+def _tell(stand: "Stand", *, reboot: bool) -> None:
     ended = stand.ended
     if stand.trouble is not None:
         render.show_error(stand.trouble.what, stand.trouble.hint)

@@ -8,17 +8,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from bistable.client.config import Loaded, load, only
 from bistable.client.ctl import render
 from bistable.client.ctl.progress import ProgressLine
 from bistable.client.deployment.device import Device
-from bistable.client.deployment.engine import Engine
-from bistable.client.deployment.first import LEGACY, settle
 from bistable.client.errors import BusyError, ConfigError, StoreError
 from bistable.client.files import make_directory, open_locked
 from bistable.client.store import Store
+
+if TYPE_CHECKING:
+    from bistable.client.deployment.engine import Engine
 
 LOCK: Final = "lock"
 
@@ -27,7 +28,7 @@ LOCK: Final = "lock"
 class Led:
     """An update that may be led: nobody else leads it."""
 
-    engine: Engine
+    engine: "Engine"
     store: Store
     device: Device
 
@@ -70,13 +71,16 @@ def looking(device: Device) -> Iterator[Store | None]:
 
 
 @contextmanager
-def leading(options: argparse.Namespace, legacy_dir: Path = LEGACY) -> Iterator[Led]:
+def leading(options: argparse.Namespace, legacy_dir: Path | None = None) -> Iterator[Led]:
     """Lead the update of this device, as the only one; a new store is filled first.
 
     Raises:
         BusyError: another process does.
         StoreError: the store cannot be used.
     """
+    from bistable.client.deployment.engine import Engine
+    from bistable.client.deployment.first import LEGACY, settle
+
     settings = loaded(options).settings
     progress = ProgressLine(wanted=not options.no_progress and not options.json)
     device = Device(
@@ -88,7 +92,7 @@ def leading(options: argparse.Namespace, legacy_dir: Path = LEGACY) -> Iterator[
     directory = settings.device.data_dir
     try:
         with _locked(directory), Store.open(directory) as store:
-            for words in settle(store, device, legacy_dir):
+            for words in settle(store, device, legacy_dir or LEGACY):
                 render.note(words)
             yield Led(engine=Engine(device.parts(store)), store=store, device=device)
     finally:

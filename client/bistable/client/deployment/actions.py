@@ -25,6 +25,8 @@ def gate(work: Work) -> Event:
             work.tell(STATUSES[step(state, Event.OPENED)])
             return Event.OPENED
         case Hold():
+            if (status := STATUSES.get(step(state, Event.HELD))) is not None:
+                work.tell(status)
             return Event.HELD
         case _:
             raise AbortedError(f"cannot go on: {verdict.reason}")
@@ -113,7 +115,7 @@ def reboot(work: Work) -> Event | None:
             work.keep(restarted=True, mark=Mark.STARTED, boot_id=work.parts.system.boot_id())
             payload.reboot()
             return Event.DONE
-        if _rebooted_already(work):
+        if rebooted_already(work):
             work.keep(restarted=True)
             return Event.DONE
         # Arming comes before the mark: a mark without it would pass for a boot loader that fell back.
@@ -124,8 +126,11 @@ def reboot(work: Work) -> Event | None:
     return None
 
 
-def _rebooted_already(work: Work) -> bool:
-    """A power cut may have done it; another reboot would be for nothing, and would look like a failed first one."""
+def rebooted_already(work: Work) -> bool:
+    """Return whether the device was rebooted into what was installed, by whatever or whomever.
+
+    A power cut may have done it; another reboot would be for nothing, and would look like a failed first one.
+    """
     facts = work.facts()
     if facts.on_target is not None:
         return facts.on_target

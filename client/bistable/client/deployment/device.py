@@ -7,22 +7,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from bistable.artifact.errors import BistableError
-from bistable.artifact.trust import Policy
 from bistable.client.config import BootBackend, BootScheme, Settings
-from bistable.client.deployment.payloads import DevicePayloads, PayloadSettings
-from bistable.client.deployment.ports import Reporter
-from bistable.client.deployment.sources import FetchedSources
-from bistable.client.deployment.standalone import SilentReporter, StandaloneGates
-from bistable.client.deployment.work import Parts
 from bistable.client.errors import ConfigError
 from bistable.client.files import read_limited
-from bistable.client.machine import Record
 from bistable.client.model import OnProgress, SlotName, ignore_progress
 from bistable.client.slots import Slot, SlotPair
 
 if TYPE_CHECKING:
+    from bistable.artifact.trust import Policy
     from bistable.client.boot import Bootloader
+    from bistable.client.deployment.payloads import DevicePayloads
+    from bistable.client.deployment.ports import Reporter
+    from bistable.client.deployment.work import Parts
     from bistable.client.fetch import FetchSettings, Spool
+    from bistable.client.machine import Record
     from bistable.client.scripts import ScriptRunner
     from bistable.client.store import Store
     from bistable.client.system import System
@@ -50,7 +48,7 @@ class Device:
         environment: Mapping[str, str],
         check: Callable[[], None] = lambda: None,
         on_progress: OnProgress = ignore_progress,
-        on_record: Callable[[Record], None] = lambda _record: None,
+        on_record: Callable[["Record"], None] = lambda _record: None,
         on_wait: Callable[[str, float], None] = lambda _why, _seconds: None,
     ) -> None:
         self.settings = settings
@@ -145,12 +143,14 @@ class Device:
         return line_of(self.settings.device.device_type_file, "device_type")
 
     @cached_property
-    def policy(self) -> Policy:
+    def policy(self) -> "Policy":
         """By which signatures artifacts are believed.
 
         Raises:
             ConfigError: a key cannot be used.
         """
+        from bistable.artifact.trust import Policy
+
         keys = self.settings.trust.verify_keys
         if not keys:
             return Policy()
@@ -209,8 +209,10 @@ class Device:
         directory = self.settings.device.data_dir
         return Spool(SpoolSettings(directory=directory, max_size=limit, min_free=SPOOL_MIN_FREE))
 
-    def payloads(self, store: "Store") -> DevicePayloads:
+    def payloads(self, store: "Store") -> "DevicePayloads":
         """Return what finds payload handlers."""
+        from bistable.client.deployment.payloads import DevicePayloads, PayloadSettings
+
         settings = self.settings
         return DevicePayloads(
             PayloadSettings(
@@ -227,9 +229,12 @@ class Device:
             check=self._check,
         )
 
-    def parts(self, store: "Store", reporter: Reporter | None = None) -> Parts:
+    def parts(self, store: "Store", reporter: "Reporter | None" = None) -> "Parts":
         """Return all parts of an update that is led at the command line."""
+        from bistable.client.deployment.sources import FetchedSources
+        from bistable.client.deployment.standalone import SilentReporter, StandaloneGates
         from bistable.client.deployment.trial import DeviceHealth, make_watchdog
+        from bistable.client.deployment.work import Parts
 
         return Parts(
             store=store,

@@ -38,7 +38,7 @@ from bistable.client.machine import (
     step,
 )
 from bistable.client.model import Mode, Point
-from bistable.client.store import Ended
+from bistable.client.store import ABORTED, FAILURE, ROLLED_BACK, SUCCESS, Ended
 
 log = logging.getLogger(__name__)
 
@@ -67,8 +67,6 @@ ACTIONS: Final[Mapping[State, Action]] = {
 
 WATCHED: Final = frozenset({State.VERIFY, State.CHECK, State.COMMIT})
 """States in which a hang must end in a reboot, and so in the old system."""
-
-SUCCESS, FAILURE, ABORTED, ROLLED_BACK = "success", "failure", "aborted", "rolled-back"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

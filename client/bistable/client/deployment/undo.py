@@ -1,6 +1,7 @@
 """What is done in each state of the way back, and at the end. Nothing here lets an error stand in its way."""
 
 from bistable.artifact.errors import BistableError
+from bistable.client.deployment.ports import Payload
 from bistable.client.deployment.work import Work, tolerating
 from bistable.client.errors import UsageError
 from bistable.client.machine import Event, Mark
@@ -15,32 +16,34 @@ def rollback(work: Work) -> Event:
     assert payload is not None
     supported = payload.supports_rollback() if work.plan.asks_again else work.record.supports_rollback
     if not supported:
-        work.keep(inconsistent=True)
         raise UsageError("cannot roll back: what was installed cannot be undone")
-    scripts.run(ROLLBACK, "Enter", ignore_errors=True)
+    work.enter(ROLLBACK, ignore_errors=True)
     try:
         payload.rollback()
+        needs_reboot = _needs_reboot(work, payload)
     except BistableError:
-        work.keep(inconsistent=True)
         scripts.run(ROLLBACK, "Leave", ignore_errors=True)
         raise
     scripts.run(ROLLBACK, "Leave", ignore_errors=True)
     work.keep(rolled_back=True)
-    if _needs_reboot(work):
-        return Event.REBOOT_NEEDED
-    return ending(work)
+    return Event.REBOOT_NEEDED if needs_reboot else ending(work)
 
 
-def _needs_reboot(work: Work) -> bool:
+def _needs_reboot(work: Work, payload: Payload) -> bool:
     """Only what runs can be what has to be left: a boot loader that fell back has done it already."""
     on_origin = work.parts.payloads.on_origin(work.record)
     if on_origin is not None:
         return not on_origin
-    if not work.record.restarted:
+    installed_in = work.record.install_boot_id
+    rebooted = installed_in is not None and work.parts.system.boot_id() != installed_in
+    if not (work.record.restarted or rebooted):
         return False
+    if work.record.reboot_need is None:
+        # The power went during the installation: the device came up with what there was of it.
+        work.keep(reboot_need=payload.reboot_need())
     if work.record.reboot_need is RebootNeed.CUSTOM:
         return work.plan.reboots
-    return work.parts.system.boot_id() != work.record.install_boot_id
+    return work.record.reboot_need is RebootNeed.AUTOMATIC and rebooted
 
 
 def ending(work: Work) -> Event:
@@ -52,8 +55,8 @@ def rollback_reboot(work: Work) -> Event | None:
     """Restart into what ran before; None while the reboot is awaited."""
     payload = work.payload()
     assert payload is not None
-    if work.plan.reboots and work.record.mark is Mark.FRESH:
-        work.parts.scripts.run(ROLLBACK_REBOOT, "Enter", ignore_errors=True)
+    if work.plan.reboots:
+        work.enter(ROLLBACK_REBOOT, ignore_errors=True)
     if work.record.reboot_need is RebootNeed.CUSTOM:
         work.mark(Mark.STARTED)
         with tolerating("the restart after the rollback"):
@@ -80,7 +83,7 @@ def verify_rollback(work: Work) -> Event:
 
 def failure(work: Work) -> Event:
     """Tell scripts and payload that the update failed."""
-    work.parts.scripts.run(FAILURE, "Enter", ignore_errors=True)
+    work.enter(FAILURE, ignore_errors=True)
     payload = work.payload()
     if payload is not None:
         with tolerating("the payload's own work after the failure"):

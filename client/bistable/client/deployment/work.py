@@ -103,10 +103,10 @@ class Work:
             self.parts.scripts.run(state, "Error", ignore_errors=True)
             raise
 
-    def enter(self, state: str) -> None:
+    def enter(self, state: str, *, ignore_errors: bool = False) -> None:
         """Run the Enter scripts of a state, once for each pass, whatever interrupts it."""
         if self.record.mark is Mark.FRESH:
-            self.parts.scripts.run(state, "Enter")
+            self.parts.scripts.run(state, "Enter", ignore_errors=ignore_errors)
             self.mark(Mark.READY)
 
 

@@ -104,9 +104,6 @@ class ModulePayload:
         """Do nothing: a module has no call for this."""
 
     def rearm(self) -> None:
-        """Do nothing, as for `arm`."""
-
-    def rearm(self) -> None:
         """Do nothing: a module has no call for this."""
 
     def reboot(self) -> None:

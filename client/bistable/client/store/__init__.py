@@ -20,10 +20,15 @@ HISTORY_KEPT: Final = 100
 CORRUPT_KEPT: Final = 3
 """Stores found damaged and put aside that are kept for whoever wants to know."""
 
+SUCCESS: Final = "success"
+FAILURE: Final = "failure"
+ABORTED: Final = "aborted"
+ROLLED_BACK: Final = "rolled-back"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
-    """An update that is over. `began` and `ended` are wall clock seconds, as wrong as the clock was."""
+    """An update that is over; `result` is one of the above, times are wall clock seconds, as wrong as the clock was."""
 
     id: str
     artifact: str | None

@@ -59,7 +59,7 @@ def _options(name: str) -> list[tuple[str, str]]:
     """Return the long options of a command, with what they do."""
     parser = argparse.ArgumentParser(prog=name)
     app.fill(parser, name)
-    actions = parser._actions  # noqa: SLF001 - argparse has no other way to ask
+    actions = parser._actions
     words = [(word, action.help or "") for action in actions for word in action.option_strings]
     return [(word, about.split(":")[0]) for word, about in words if word.startswith("--")]
 
