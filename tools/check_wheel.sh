@@ -20,6 +20,10 @@ if library/bin/python -c 'import click' 2>/dev/null; then
     exit 1
 fi
 
+# What a device needs is in the library: the device's command must not want more.
+library/bin/bistablectl --version
+library/bin/bistablectl install --help >/dev/null
+
 "$PYTHON" -m venv command
 command/bin/pip install --quiet "$(echo dist/*.whl)[cli]"
 command/bin/bistable --version

@@ -77,23 +77,38 @@ def build(target: str, directory: Path) -> Path:
     return next(directory.iterdir())
 
 
-def code_names() -> set[str]:
-    files = {*SOURCES.rglob("*.py"), *SOURCES.rglob("py.typed")}
-    return {path.relative_to(SOURCES.parent).as_posix() for path in files}
+def code_names(folder: str) -> set[str]:
+    """Return the modules of one part of the namespace, as they are called in it."""
+    sources = ROOT / folder / "bistable"
+    files = {*sources.rglob("*.py"), *sources.rglob("py.typed")}
+    return {path.relative_to(sources.parent).as_posix() for path in files}
 
 
 def test_the_wheel_holds_the_code_and_its_metadata_and_nothing_else(wheel_names: set[str]) -> None:
     metadata = {"METADATA", "WHEEL", "RECORD", "entry_points.txt", "licenses/LICENSE"}
-    assert wheel_names == code_names() | {f"bistable-{VERSION}.dist-info/{name}" for name in metadata}
+    code = code_names("artifact") | code_names("client")
+    assert wheel_names == code | {f"bistable-{VERSION}.dist-info/{name}" for name in metadata}
 
 
 def test_the_source_distribution_holds_code_tests_and_texts_and_nothing_else(sdist_names: set[str]) -> None:
     top = {name.split("/")[0] for name in sdist_names}
-    assert top == {"artifact", ".gitignore", "CHANGELOG.md", "LICENSE", "PKG-INFO", "README.md", "pyproject.toml"}
-    below = {name.split("/")[1] for name in sdist_names if name.startswith("artifact/")}
-    assert below == {"FORMAT.md", "bistable", "tests"}
-    code = {name for name in sdist_names if name.startswith("artifact/bistable/")}
-    assert code == {f"artifact/{name}" for name in code_names()}
+    assert top == {
+        "artifact",
+        "client",
+        ".gitignore",
+        "CHANGELOG.md",
+        "LICENSE",
+        "PKG-INFO",
+        "README.md",
+        "pyproject.toml",
+    }
+    for folder, expected in (
+        ("artifact", {"FORMAT.md", "bistable", "tests"}),
+        ("client", {"bistable", "dist", "tests"}),
+    ):
+        assert {name.split("/")[1] for name in sdist_names if name.startswith(f"{folder}/")} == expected
+        code = {name for name in sdist_names if name.startswith(f"{folder}/bistable/")}
+        assert code == {f"{folder}/{name}" for name in code_names(folder)}
 
 
 def test_no_cache_of_a_tool_is_shipped(sdist_names: set[str]) -> None:
