@@ -6,7 +6,7 @@ Every public call finds the update as the store has it, whatever happened to the
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 from bistable.artifact.errors import BistableError
 from bistable.client.deployment import actions, undo
@@ -16,6 +16,7 @@ from bistable.client.errors import (
     AbortedError,
     BusyError,
     ClientError,
+    LoopError,
     NotBootedError,
     NothingToDoError,
     StoreError,
@@ -37,7 +38,7 @@ from bistable.client.machine import (
     recover,
     step,
 )
-from bistable.client.model import Mode, Point
+from bistable.client.model import Mode, Point, RebootNeed
 from bistable.client.store import ABORTED, FAILURE, ROLLED_BACK, SUCCESS, Ended
 
 log = logging.getLogger(__name__)
@@ -67,6 +68,9 @@ ACTIONS: Final[Mapping[State, Action]] = {
 
 WATCHED: Final = frozenset({State.VERIFY, State.CHECK, State.COMMIT})
 """States in which a hang must end in a reboot, and so in the old system."""
+
+WAY_BACK: Final = frozenset({State.ROLLBACK, State.ROLLBACK_REBOOT, State.VERIFY_ROLLBACK})
+ENDING: Final = frozenset({State.FAILURE, State.CLEANUP, State.REPORT})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,6 +161,9 @@ class Engine:
         self._refuse_unbooted(work, "commit")
         if work.record.state not in {*ON_TRIAL, State.REBOOT}:
             raise UsageError(f"cannot commit: the update is in the state {work.record.state.value}")
+        automatic = work.record.reboot_need is RebootNeed.AUTOMATIC
+        if work.record.state is State.REBOOT and automatic and not actions.rebooted_already(work):
+            raise _unbooted("commit")
         # What was asked for on the command line is not held at the command line's own gate.
         work.keep(passes=work.record.passes | {Point.COMMIT}, stops=work.record.stops - {State.PAUSED_COMMIT})
         self._release(work)
@@ -187,10 +194,10 @@ class Engine:
     def _lead(self, work: Work) -> Stand:
         ended: Ended | None = None
         while not self._rests(work):
-            event = self._act(work)
+            event, changes = self._act(work)
             if event is None:
                 break
-            ended = self._move(work, event)
+            ended = self._move(work, event, **changes)
             if ended is not None:
                 return Stand(record=None, last=work.record, ended=ended, trouble=work.record.trouble)
         return Stand(record=work.record, last=work.record, trouble=work.record.trouble)
@@ -204,13 +211,14 @@ class Engine:
                     payload.rearm()
         return state in PAUSES or state in work.record.stops
 
-    def _act(self, work: Work) -> Event | None:
+    def _act(self, work: Work) -> tuple[Event | None, Mapping[str, Any]]:
+        """Do what is done in this state; return what came of it, and what it changes in the record."""
         state = work.record.state
         watched = state in WATCHED
         try:
             if watched:
                 self._parts.watchdog.arm()
-            return ACTIONS[state](work)
+            return ACTIONS[state](work), {}
         except StoreError:
             raise
         except BistableError as e:
@@ -219,37 +227,38 @@ class Engine:
             if watched:
                 self._parts.watchdog.disarm()
 
-    def _failed(self, work: Work, error: BistableError) -> Event:
+    def _failed(self, work: Work, error: BistableError) -> tuple[Event, Mapping[str, Any]]:
         state = work.record.state
         code = error.code if isinstance(error, ClientError) else "artifact"
         aborted = isinstance(error, AbortedError) and (state, Event.ABORTED) in TABLE
         event = Event.ABORTED if aborted else Event.FAILED
         if (state, event) not in TABLE:
             log.info("%s: %s", state.value, error.what)
-            return Event.DONE
+            return Event.DONE, {}
         trouble = Trouble(code=code, what=error.what, state=state, hint=error.hint)
-        work.keep(trouble=work.record.with_trouble(trouble).trouble, aborted=work.record.aborted or aborted)
-        return event
+        # Kept with the next state and not before: without it, a power cut between the two would leave an update that
+        # goes on, and may end well, with an error that it does not have.
+        told = work.record.with_trouble(trouble).trouble
+        return event, {"trouble": told, "aborted": work.record.aborted or aborted}
 
-    def _move(self, work: Work, event: Event) -> Ended | None:
-        """Make the next state durable, together with what it means for the rest of the store."""
+    def _move(self, work: Work, event: Event, **changes: Any) -> Ended | None:
+        """Make the next state durable, together with `changes` and what it means for the rest of the store."""
         state = work.record.state
         following = step(state, event)
         count = work.record.transitions + (following not in UNCOUNTED)
         if count > LOOP_LIMIT and event is not Event.LOOPED and (state, Event.LOOPED) in TABLE:
-            half_done = work.record.install_boot_id is not None and not work.record.rolled_back
-            trouble = work.record.with_trouble(_in_circles(state)).trouble
-            work.keep(inconsistent=work.record.inconsistent or half_done, trouble=trouble)
-            return self._move(work, Event.LOOPED)
+            return self._move(work, Event.LOOPED, **{**changes, **_in_circles(replace(work.record, **changes))})
         changed = replace(
             work.record,
+            **changes,
             state=following,
             mark=Mark.FRESH,
             boot_id=self._parts.system.boot_id(),
             transitions=count,
             committed=work.record.committed or event is Event.EMPTY or (state is State.COMMIT and event is Event.DONE),
-            inconsistent=work.record.inconsistent or (state is State.AFTER_COMMIT and event is Event.FAILED),
         )
+        if state is State.AFTER_COMMIT and event is Event.FAILED:
+            changed = replace(changed, inconsistent=True)
         ended = _ended(changed, self._parts.system.wall()) if following is State.IDLE else None
         with self._parts.store.transaction():
             self._change_provides(work.record, changed)
@@ -286,7 +295,8 @@ class Engine:
         work = Work(self._parts, record)
         state = recover(record, work.facts())
         if state is record.state:
-            if state not in UNCOUNTED:
+            # Looking again at what waits for somebody is no step of the update.
+            if state not in UNCOUNTED and state not in record.stops and not self._waits_for_reboot(record):
                 work.keep(transitions=record.transitions + 1)
             return work
         trouble = record.trouble
@@ -297,13 +307,14 @@ class Engine:
         self._parts.on_record(work.record)
         return work
 
-    def _refuse_unbooted(self, work: Work, verb: str) -> None:
-        record = work.record
+    def _waits_for_reboot(self, record: Record) -> bool:
+        """Whether it is a person's turn: what is found with this in another boot has another state."""
         waits = record.state in {State.REBOOT, State.ROLLBACK_REBOOT} and record.mark is Mark.STARTED
-        if waits and record.mode is Mode.STANDALONE:
-            raise NotBootedError(
-                f"cannot {verb}: the device has to be rebooted first", hint="reboot it, then say it again"
-            )
+        return waits and record.mode is Mode.STANDALONE
+
+    def _refuse_unbooted(self, work: Work, verb: str) -> None:
+        if self._waits_for_reboot(work.record):
+            raise _unbooted(verb)
 
     def _release(self, work: Work) -> None:
         """Open the gate at which the update waits, or lift the stop."""
@@ -315,29 +326,48 @@ class Engine:
             work.keep(stops=work.record.stops - {state})
 
     def _turn_back(self, work: Work, verb: str, *, undo: bool, reason: str | None = None) -> Stand:
-        state = work.record.state
-        if state in {State.ROLLBACK, State.ROLLBACK_REBOOT, State.VERIFY_ROLLBACK}:
+        record, state = work.record, work.record.state
+        if state in WAY_BACK or (state in ENDING and not record.committed):
+            # It is on its way already; whoever says it again means that it shall go on.
+            self._release(work)
             return self._lead(work)
-        if (state, Event.ABORTED) not in TABLE:
-            raise UsageError(f"cannot {verb}: the update is in the state {state.value}")
-        if TABLE[state, Event.ABORTED] is State.ROLLBACK and work.record.supports_rollback is False:
+        permanent = state is State.COMMIT and record.mark is Mark.STARTED
+        if permanent or (state, Event.ABORTED) not in TABLE:
+            raise UsageError(
+                f"cannot {verb}: the update is permanent, or about to be (it is in the state {state.value})",
+                hint="bistablectl resume finishes it",
+            )
+        nothing_done = state is State.INSTALL and record.install_boot_id is None
+        if nothing_done:
+            work.keep(state=State.GATE_INSTALL, mark=Mark.FRESH)
+        elif TABLE[state, Event.ABORTED] is State.ROLLBACK and record.supports_rollback is False:
             raise UsageError(f"cannot {verb}: what was installed cannot be undone", hint="bistablectl commit keeps it")
-        trouble = work.record.trouble
+        trouble = record.trouble
         if reason is not None:
             told = Trouble(code=AbortedError.code, what=f"cannot go on: {reason}", state=state)
-            trouble = work.record.with_trouble(told).trouble
-        work.keep(undo=work.record.undo or undo, aborted=work.record.aborted or not undo, trouble=trouble)
-        self._move(work, Event.ABORTED)
+            trouble = record.with_trouble(told).trouble
+        self._move(work, Event.ABORTED, undo=record.undo or undo, aborted=record.aborted or not undo, trouble=trouble)
         return self._lead(work)
 
 
-def _in_circles(state: State) -> Trouble:
-    return Trouble(
-        code="loop",
+def _unbooted(verb: str) -> NotBootedError:
+    return NotBootedError(f"cannot {verb}: the device has to be rebooted first", hint="reboot it, then say it again")
+
+
+def _in_circles(record: Record) -> Mapping[str, Any]:
+    """Return what changes in the record of an update that goes in circles."""
+    trouble = Trouble(
+        code=LoopError.code,
         what="cannot finish the update: it went from state to state more often than any update can",
-        state=state,
+        state=record.state,
         hint="bistablectl history and the log say between which states",
     )
+    undone = record.rolled_back and record.state not in WAY_BACK
+    unclear = record.install_boot_id is not None and not record.committed and not undone
+    return {
+        "trouble": record.with_trouble(trouble).trouble,
+        "inconsistent": record.inconsistent or unclear,
+    }
 
 
 def _interrupted(record: Record, state: State) -> Trouble:

@@ -37,7 +37,7 @@ class Trouble:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """An update and where it is. `boot_id` is that of the boot in which this was written."""
+    """An update and where it is. `boot_id` is that of the boot in which the state was entered, or the mark was set."""
 
     id: str
     mode: Mode
@@ -117,16 +117,17 @@ def decode_record(text: str) -> Record:
         raw: dict[str, Any] = json.loads(text)
         values = {name: raw[name] for name in Record.__dataclass_fields__ if name in raw}
         if values["state"] not in State._value2member_map_:
-            values["state"] = raw[_SPARE]
+            values |= {"state": raw[_SPARE], "mark": Mark.FRESH.value}
         for name, enum in _ENUMS.items():
             if values.get(name) is not None:
                 values[name] = enum(values[name])
         for name, enum in _SETS.items():
-            values[name] = frozenset(enum(item) for item in values.get(name, ()))
+            known = enum._value2member_map_
+            values[name] = frozenset(enum(item) for item in values.get(name, ()) if item in known)
         values["offer"] = _offer(values.get("offer"))
-        values["trouble"] = _trouble(values.get("trouble"))
+        values["trouble"] = _trouble(values.get("trouble"), values["state"])
         return Record(**values)
-    except (ValueError, TypeError, KeyError, AttributeError) as e:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as e:
         raise StoreError(f"cannot read the record of the update in progress: {e}") from e
 
 
@@ -144,7 +145,8 @@ def _offer(raw: dict[str, Any] | None) -> Offer | None:
     )
 
 
-def _trouble(raw: dict[str, Any] | None) -> Trouble | None:
+def _trouble(raw: dict[str, Any] | None, otherwise: State) -> Trouble | None:
     if raw is None:
         return None
-    return Trouble(code=raw["code"], what=raw["what"], state=State(raw["state"]), hint=raw["hint"])
+    state = State(raw["state"]) if raw["state"] in State._value2member_map_ else otherwise
+    return Trouble(code=raw["code"], what=raw["what"], state=state, hint=raw["hint"])

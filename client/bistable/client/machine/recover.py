@@ -18,12 +18,12 @@ class Facts:
 
 
 RECOVERY: Final[Mapping[State, str]] = {
-    State.GATE_DOWNLOAD: "ask at the gate again",
+    State.GATE_DOWNLOAD: "managed: ask at the gate again; standalone: clean up, the command is lost",
     State.PAUSED_DOWNLOAD: "stay paused",
     State.DOWNLOAD: "managed: download again, from where it stopped; standalone: clean up, the command is lost",
     State.GATE_INSTALL: "ask at the gate again",
     State.PAUSED_INSTALL: "stay paused",
-    State.INSTALL: "roll back: how much was installed is not known",
+    State.INSTALL: "nothing was installed yet: install; else roll back, as it is not known how much was",
     State.GATE_REBOOT: "ask at the gate again",
     State.PAUSED_REBOOT: "stay paused",
     State.REBOOT: "another boot since the reboot was asked for: verify; else ask for it (again)",
@@ -50,9 +50,9 @@ def recover(record: Record, facts: Facts) -> State:
     if state in ON_TRIAL and state is not State.VERIFY and facts.on_target is False:
         return State.ROLLBACK
     match state:
-        case State.DOWNLOAD if record.mode is Mode.STANDALONE:
+        case State.GATE_DOWNLOAD | State.DOWNLOAD if record.mode is Mode.STANDALONE:
             return State.CLEANUP
-        case State.INSTALL:
+        case State.INSTALL if record.install_boot_id is not None:
             return State.ROLLBACK
         case State.REBOOT if rebooted:
             return State.VERIFY

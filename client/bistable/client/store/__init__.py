@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from bistable.client.errors import StoreError
 from bistable.client.files import make_directory, sync_directory
-from bistable.client.store.schema import BUSY_SECONDS, migrate
+from bistable.client.store.schema import BUSY_SECONDS, DAMAGED, migrate
 
 if TYPE_CHECKING:
     import sqlite3
@@ -19,6 +19,9 @@ HISTORY_KEPT: Final = 100
 
 CORRUPT_KEPT: Final = 3
 """Stores found damaged and put aside that are kept for whoever wants to know."""
+
+_ASIDE: Final = ".corrupt-"
+_BESIDE: Final = ("-journal", "-wal", "-shm")
 
 SUCCESS: Final = "success"
 FAILURE: Final = "failure"
@@ -120,6 +123,17 @@ class Store:
         with _failures(self.path, "read"):
             return self._connection.execute(sql, values).fetchall()
 
+    def _text(self, value: Any) -> str:
+        # SQLite's own check does not look whether a text column holds text: damage can turn it into anything.
+        if not isinstance(value, str):
+            raise StoreError(f"cannot read the store {self.path}: it is damaged", hint=DAMAGED)
+        return value
+
+    def _number(self, value: Any) -> float:
+        if not isinstance(value, float):
+            raise StoreError(f"cannot read the store {self.path}: it is damaged", hint=DAMAGED)
+        return value
+
     def _change(self, sql: str, *values: Any) -> None:
         with _failures(self.path, "write"):
             self._connection.execute(sql, values)
@@ -129,7 +143,7 @@ class Store:
     def record(self) -> str | None:
         """Return the record of the update in progress, in its encoded form; None if there is none."""
         rows = self._rows("SELECT text FROM record")
-        return None if not rows else str(rows[0][0])
+        return None if not rows else self._text(rows[0][0])
 
     def save_record(self, text: str) -> None:
         """Replace the record of the update in progress."""
@@ -145,7 +159,8 @@ class Store:
 
     def provides(self) -> dict[str, str]:
         """Return what the device provides, `artifact_name` and `artifact_group` included; empty if nothing is known."""
-        return dict(self._rows("SELECT key, value FROM provides ORDER BY key"))
+        rows = self._rows("SELECT key, value FROM provides ORDER BY key")
+        return {self._text(key): self._text(value) for key, value in rows}
 
     def replace_provides(self, provides: Mapping[str, str]) -> None:
         """Replace all that the device provides."""
@@ -158,7 +173,7 @@ class Store:
     def value(self, key: str) -> str | None:
         """Return what was last kept under a key."""
         rows = self._rows("SELECT value FROM kept WHERE key = ?", key)
-        return None if not rows else str(rows[0][0])
+        return None if not rows else self._text(rows[0][0])
 
     def keep_value(self, key: str, value: str) -> None:
         """Keep a value under a key."""
@@ -177,7 +192,15 @@ class Store:
             HISTORY_KEPT,
         )
         return [
-            Ended(id=row[0], artifact=row[1], result=row[2], error=row[3], where=row[4], began=row[5], ended=row[6])
+            Ended(
+                id=self._text(row[0]),
+                artifact=None if row[1] is None else self._text(row[1]),
+                result=self._text(row[2]),
+                error=None if row[3] is None else self._text(row[3]),
+                where=self._text(row[4]),
+                began=self._number(row[5]),
+                ended=self._number(row[6]),
+            )
             for row in rows
         ]
 
@@ -204,18 +227,28 @@ def put_aside(directory: Path) -> Path:
     """
     path = directory / FILE_NAME
     with _failures(path, "put aside"):
-        old = sorted(directory.glob(f"{FILE_NAME}.corrupt-*"))
-        number = int(old[-1].name.rpartition("-")[2]) + 1 if old else 1
-        target = directory / f"{FILE_NAME}.corrupt-{number:03}"
-        # Its journal belongs to it: beside a new file it would be played into that one.
-        for suffix in ("-journal", "-wal", "-shm"):
+        old = sorted(number for file in directory.iterdir() if (number := _number_of(file)) is not None)
+        target = _aside(directory, old[-1] + 1 if old else 1)
+        # Its journal belongs to it, for whoever wants to know. The file goes first: one without its journal could pass
+        # for whole, while a journal without its file is thrown away by SQLite.
+        path.rename(target)
+        for suffix in _BESIDE:
             with suppress(FileNotFoundError):
                 path.with_name(path.name + suffix).rename(target.with_name(target.name + suffix))
-        path.rename(target)
-        for extra in old[: max(0, len(old) + 1 - CORRUPT_KEPT)]:
-            extra.unlink()
+        for number in old[: max(0, len(old) + 1 - CORRUPT_KEPT)]:
+            for suffix in ("", *_BESIDE):
+                _aside(directory, number, suffix).unlink(missing_ok=True)
         sync_directory(directory)
     return target
+
+
+def _aside(directory: Path, number: int, suffix: str = "") -> Path:
+    return directory / f"{FILE_NAME}{_ASIDE}{number:03}{suffix}"
+
+
+def _number_of(file: Path) -> int | None:
+    digits = file.name.removeprefix(FILE_NAME + _ASIDE)
+    return int(digits) if digits != file.name and digits.isdecimal() else None
 
 
 def _connect(path: Path, mode: str) -> "sqlite3.Connection":
@@ -255,7 +288,7 @@ def _failures(path: Path, what: str) -> Iterator[None]:
 def _hint(error: Exception) -> str | None:
     words = str(error)
     if "malformed" in words or "not a database" in words:
-        return "the file is damaged: bistablectl doctor says how to go on"
+        return DAMAGED
     if "readonly" in words or "unable to open" in words:
         return "is the data partition mounted, writable, and are you root?"
     if "full" in words:

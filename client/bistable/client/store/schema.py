@@ -16,18 +16,20 @@ if TYPE_CHECKING:
 BUSY_SECONDS: Final = 10.0
 """How long a change waits for another process of ours to finish its own."""
 
-MIGRATIONS: Final[tuple[str, ...]] = (
-    """
-    CREATE TABLE record (only INTEGER PRIMARY KEY CHECK (only = 1), text TEXT NOT NULL);
-    CREATE TABLE provides (key TEXT PRIMARY KEY NOT NULL, value TEXT NOT NULL);
-    CREATE TABLE kept (key TEXT PRIMARY KEY NOT NULL, value TEXT NOT NULL);
-    CREATE TABLE history (
-        number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL, artifact TEXT, result TEXT NOT NULL, error TEXT,
-        place TEXT NOT NULL, began REAL NOT NULL, ended REAL NOT NULL
-    );
-    """,
+DAMAGED: Final = "the file is damaged: bistablectl doctor says how to go on"
+
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
+    (
+        "CREATE TABLE record (only INTEGER PRIMARY KEY CHECK (only = 1), text TEXT NOT NULL)",
+        "CREATE TABLE provides (key TEXT PRIMARY KEY NOT NULL, value TEXT NOT NULL)",
+        "CREATE TABLE kept (key TEXT PRIMARY KEY NOT NULL, value TEXT NOT NULL)",
+        """CREATE TABLE history (
+            number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL, artifact TEXT, result TEXT NOT NULL, error TEXT,
+            place TEXT NOT NULL, began REAL NOT NULL, ended REAL NOT NULL
+        )""",
+    ),
 )
-"""Version n is reached by the first n scripts. Only ever append."""
+"""Version n is reached by the statements of the first n. Only ever append."""
 
 
 def migrate(connection: "sqlite3.Connection") -> None:
@@ -37,14 +39,23 @@ def migrate(connection: "sqlite3.Connection") -> None:
         StoreError: the file is damaged.
         sqlite3.DatabaseError: it cannot be read or written.
     """
-    version = _version(connection)
-    if version == 0 and _tables(connection):
+    # In this order: another process of ours may just be making them.
+    tables, version = _tables(connection), _version(connection)
+    if version == 0 and tables:
         raise StoreError("cannot use the store: it is a database of something else")
-    for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
-        connection.executescript(f"BEGIN IMMEDIATE;\n{script}\nPRAGMA user_version = {number};\nCOMMIT;")
+    if version < 0:
+        raise StoreError("cannot use the store: its file is damaged", hint=DAMAGED)
+    for number, statements in enumerate(MIGRATIONS[version:], start=version + 1):
+        connection.execute("BEGIN IMMEDIATE")
+        # Another process of ours may have done it while this one waited for its turn.
+        if _version(connection) < number:
+            for statement in statements:
+                connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {number}")
+        connection.execute("COMMIT")
     damage = connection.execute("PRAGMA quick_check(1)").fetchone()
     if damage is None or damage[0] != "ok":
-        raise StoreError("cannot use the store: its file is damaged", hint="bistablectl doctor says how to go on")
+        raise StoreError("cannot use the store: its file is damaged", hint=DAMAGED)
 
 
 def _version(connection: "sqlite3.Connection") -> int:
