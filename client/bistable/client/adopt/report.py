@@ -1,18 +1,13 @@
 """Says what taking over a device comes to: what is taken, from where, and what is not understood."""
 
-import re
 from dataclasses import dataclass
 from typing import Final
 
 from bistable.client.adopt.legacy import Legacy
 from bistable.client.adopt.records import InFlight, Stage
-from bistable.client.config import Loaded, Secret
-from bistable.client.config.kinds import shown
+from bistable.client.config import Loaded
+from bistable.client.config.kinds import HIDDEN, shown
 from bistable.client.config.settings import SETTINGS
-
-HIDDEN: Final = "(not shown)"
-PASSWORD: Final = re.compile(r"//[^/@]*@")
-"""In an address."""
 
 DUTIES: Final = {
     Stage.NOTHING: "nothing: it has changed nothing yet; the server offers it again",
@@ -101,8 +96,9 @@ def _of_the_configuration(loaded: Loaded) -> list[Taken]:
             continue
         group, attribute = setting.attributes
         value = getattr(getattr(loaded.settings, group), attribute)
-        text = HIDDEN if isinstance(value, Secret) else PASSWORD.sub("//…@", shown(value))
-        taken.append(Taken(what=f"[{setting.table}] {setting.key}", value=text, source=f"{origin}: {origin.key}"))
+        taken.append(
+            Taken(what=f"[{setting.table}] {setting.key}", value=shown(value), source=f"{origin}: {origin.key}")
+        )
     return taken
 
 

@@ -1,5 +1,6 @@
 """The kinds of values a setting can have: what is accepted, and how that is said to a person."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
@@ -9,6 +10,10 @@ from urllib.parse import urlsplit
 
 T = TypeVar("T")
 E = TypeVar("E", bound=Enum)
+
+HIDDEN: Final = "(not shown)"
+PASSWORD: Final = re.compile(r"//[^/@]*@")
+"""In an address."""
 
 PKCS11: Final = "pkcs11:"
 LARGEST: Final = 2**31 - 1
@@ -185,9 +190,11 @@ BOOT_SCHEME: Final = choice(BootScheme)
 
 
 def shown(value: Any) -> str:
-    """Return a value as it is written in TOML; an empty text if there is none."""
+    """Return a value as it is written in TOML, without what is secret in it; an empty text if there is none."""
     if value is None:
         return ""
+    if isinstance(value, Secret):
+        return HIDDEN
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, tuple):
@@ -195,4 +202,5 @@ def shown(value: Any) -> str:
     if isinstance(value, int):
         return str(value)
     text = str(value.value if isinstance(value, Enum) else value)
+    text = PASSWORD.sub("//…@", text)
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -27,8 +27,8 @@ IGNORED: Final[Mapping[str, str]] = {
     "Security.SSLEngine": "keys in tokens are found by their URI, without an OpenSSL engine",
     # Of releases before 2.6; the clients since then pass over them in silence.
     "ClientProtocol": "there is one protocol only; Mender has not read this key since 2.6",
-    "DeviceKey": "the key's place is fixed; Mender has not read this key since 2.0",
-    "HttpsClient.SkipVerify": "Mender has not read this key since 2.6; the key at the top, SkipVerify, is read",
+    "DeviceKey": "the key's place is fixed; Mender has not read this key since 1.2",
+    "HttpsClient.SkipVerify": "Mender has not read this key since 2.4; SkipVerify outside of HttpsClient is read",
 }
 """Keys that the real client knows, or knew, and that mean nothing here, each with the reason."""
 

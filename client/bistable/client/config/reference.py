@@ -30,7 +30,7 @@ A list in a later file takes the place of the earlier list; the two are not adde
 A key that is not known is warned about by its name, with the name that was probably meant. A value that cannot be is an
 error, which names file and key and says what is right:
 
-    error: cannot use /etc/bistable/conf.d/10-write.toml: [install] verify-readback must be true or false, not 'yes'
+    error: cannot use /etc/bistable/conf.d/10-write.toml: [install] skip-identical must be true or false, not 'yes'
 
 `TenantToken` and addresses, which may hold a password, are never shown.
 

@@ -136,20 +136,6 @@ class InstallSettings:
         default=True,
         metadata=setting(BOOLEAN, "Read before writing, and leave alone what is already there: it spares the flash."),
     )
-    verify_readback: bool = field(
-        default=True,
-        metadata=setting(BOOLEAN, "Read the slot back after writing, from the medium, and compare it."),
-    )
-    sync_interval_mib: int = field(
-        default=32,
-        metadata=setting(number(1), "MiB after which what was written is forced out to the medium."),
-    )
-    discard_zeros: bool = field(
-        default=False,
-        metadata=setting(
-            BOOLEAN, "Have the medium discard long runs of zeros, where that gives zeros, not write them."
-        ),
-    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,12 +148,6 @@ class FetchSettings:
             number(1, 10_000),
             "Attempts in a row without progress after which a download is given up.",
             RetryDownloadCount=Form.NUMBER,
-        ),
-    )
-    retry_interval: int = field(
-        default=300,
-        metadata=setting(
-            seconds(1), "The longest wait between two attempts, in seconds.", RetryPollIntervalSeconds=Form.NUMBER
         ),
     )
     spool_max_mib: int = field(
