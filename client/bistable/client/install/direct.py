@@ -66,22 +66,6 @@ class DirectFile:
 
     def write(self, data: memoryview, offset: int) -> None:
         """Write all of `data` at an offset that is a multiple of the unit; only the last piece may end between two."""
-        whole = len(data) // UNIT * UNIT if self.direct else len(data)
-        self._write_all(data[:whole], offset)
-        if whole < len(data):
-            self._stop_direct()
-            self._write_all(data[whole:], offset + whole)
-
-    def sync(self) -> None:
-        """Return when everything written is on the storage."""
-        os.fsync(self.descriptor)
-        self._unsynced = 0
-
-    def close(self) -> None:
-        """Close the file; what was not synced may be lost."""
-        os.close(self.descriptor)
-
-    def _write_all(self, data: memoryview, offset: int) -> None:
         done = 0
         while done < len(data):
             done += self._try(partial(os.pwrite, self.descriptor, data[done:], offset + done))
@@ -94,8 +78,21 @@ class DirectFile:
                 self._forget(0, offset + len(data))
                 self._unsynced = 0
 
+    def sync(self) -> None:
+        """Return when everything written is on the storage."""
+        os.fsync(self.descriptor)
+        self._unsynced = 0
+
+    def close(self) -> None:
+        """Close the file; what was not synced may be lost."""
+        os.close(self.descriptor)
+
     def _try(self, call: Callable[[], int]) -> int:
-        """Some file systems take O_DIRECT when they open a file, and refuse it when it comes to it."""
+        """Call; and again without O_DIRECT if that is why it was refused.
+
+        A piece that ends inside a block is: the last one of an image. And some file systems take the flag when they
+        open a file, and refuse everything afterwards.
+        """
         try:
             return call()
         except OSError as e:
