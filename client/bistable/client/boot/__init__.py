@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from bistable.client.boot.detect import detect_scheme
 from bistable.client.boot.ports import Booted, Bootloader, Canary, CurrentSlot, Pair, Rearming, SlotStatus
-from bistable.client.errors import BootError, ConfigError
+from bistable.client.errors import ConfigError
 from bistable.client.model import SlotName
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ __all__ = [
     "CurrentSlot",
     "Rearming",
     "SlotStatus",
+    "detect_scheme",
     "make_bootloader",
 ]
 
@@ -32,19 +34,19 @@ __all__ = [
 class BootSettings:
     """Which boot loader the device has, and what has to be known of it."""
 
-    backend: str = "auto"
+    backend: str
     """A key of BOOTLOADERS."""
     timeout: float = 30.0
     """Seconds for one call of one of the boot loader's programs."""
     tries: int = 3
     """How often a slot is tried before the boot loader falls back; with the mender scheme its `bootlimit` counts."""
-    scheme: str = "auto"
+    scheme: str = "slots"
     """uboot: a key of SCHEMES."""
-    printenv: str | None = None
+    print_tool: str | None = None
     """uboot: the program that prints the environment, if not one of the usual ones."""
-    setenv: str | None = None
+    set_tool: str | None = None
     """uboot: the program that sets the environment, if not one of the usual ones."""
-    env_config: Path | None = None
+    tool_config: Path | None = None
     """uboot: what the programs get as `-c`, if not their /etc/fw_env.config."""
     parts: Mapping[SlotName, int] = field(default_factory=dict)
     """uboot with the mender scheme: the slots' partition numbers, if they are not in the devices' names."""
@@ -52,48 +54,22 @@ class BootSettings:
     """custom: the program."""
     boot_names: Mapping[SlotName, str] = field(default_factory=dict)
     """custom: what the handler calls the slots, if not by their names."""
-    simulated_state: Path | None = None
+    state: Path | None = None
     """simulated: the file that is the device."""
 
 
 def make_bootloader(settings: BootSettings, pair: Pair, *, booted: Booted | None = None) -> Bootloader:
     """Return the boot loader of this device; `booted` says which slot runs, so that it cannot be forbidden by mistake.
 
-    Where the scheme is to be found out, this reads the boot loader's environment.
-
     Raises:
         ConfigError: there is no such boot loader, or a setting that it needs is missing.
-        BootError: a setting has a value that the boot loader cannot take, or the scheme cannot be found out.
+        BootError: a setting has a value that the boot loader cannot take.
     """
     return _chosen(BOOTLOADERS, settings.backend, "boot loader")(settings, pair, booted)
 
 
-def _auto(settings: BootSettings, pair: Pair, booted: Booted | None) -> Bootloader:
-    """Take what is configured further, and otherwise what most devices have."""
-    if settings.handler is not None:
-        return _custom(settings, pair, booted)
-    if settings.simulated_state is not None:
-        return _simulated(settings, pair, booted)
-    return _uboot(settings, pair, booted)
-
-
 def _uboot(settings: BootSettings, pair: Pair, booted: Booted | None) -> Bootloader:
     return _chosen(SCHEMES, settings.scheme, "scheme of the boot loader's environment")(settings, pair, booted)
-
-
-def _scheme_found(settings: BootSettings, pair: Pair, booted: Booted | None) -> Bootloader:
-    from bistable.client.boot.uboot.mender import PART
-    from bistable.client.boot.uboot.slots import ORDER
-
-    variables = _environment(settings).read()
-    if variables.get(ORDER):
-        return _slots_scheme(settings, pair, booted)
-    if variables.get(PART):
-        return _mender_scheme(settings, pair, booted)
-    raise BootError(
-        f"cannot tell how the boot loader's environment is used: there is neither {ORDER} nor {PART} in it",
-        hint="has the device been booted with its boot script, and does /etc/fw_env.config name its environment?",
-    )
 
 
 def _slots_scheme(settings: BootSettings, pair: Pair, booted: Booted | None) -> Bootloader:
@@ -126,37 +102,23 @@ def _custom(settings: BootSettings, pair: Pair, booted: Booted | None) -> Bootlo
 def _simulated(settings: BootSettings, _pair: Pair, _booted: Booted | None) -> Bootloader:
     from bistable.client.boot.simulated import SimulatedBootloader
 
-    if settings.simulated_state is None:
+    if settings.state is None:
         raise ConfigError("cannot use the simulated boot loader: the file that is the device is not configured")
-    return SimulatedBootloader(settings.simulated_state, tries=settings.tries)
+    return SimulatedBootloader(settings.state, tries=settings.tries)
 
 
 def _environment(settings: BootSettings) -> "ToolEnvironment":
-    from bistable.client.boot.uboot.environment import PRINTERS, SETTERS, ToolEnvironment
+    from bistable.client.boot.uboot.environment import make_environment
 
-    return ToolEnvironment(
-        timeout=settings.timeout,
-        printers=PRINTERS if settings.printenv is None else (settings.printenv,),
-        setters=SETTERS if settings.setenv is None else (settings.setenv,),
-        config=settings.env_config,
-    )
+    return make_environment(settings.print_tool, settings.set_tool, settings.tool_config, timeout=settings.timeout)
 
 
 _Factory = Callable[[BootSettings, Pair, Booted | None], Bootloader]
 
-SCHEMES: Final[Mapping[str, _Factory]] = {
-    "auto": _scheme_found,
-    "slots": _slots_scheme,
-    "mender": _mender_scheme,
-}
+SCHEMES: Final[Mapping[str, _Factory]] = {"slots": _slots_scheme, "mender": _mender_scheme}
 """How the environment of U-Boot is used -> the boot loader that does."""
 
-BOOTLOADERS: Final[Mapping[str, _Factory]] = {
-    "auto": _auto,
-    "uboot": _uboot,
-    "custom": _custom,
-    "simulated": _simulated,
-}
+BOOTLOADERS: Final[Mapping[str, _Factory]] = {"uboot": _uboot, "custom": _custom, "simulated": _simulated}
 """Name in the configuration -> what makes the boot loader."""
 
 

@@ -14,10 +14,14 @@ leaves something good to boot:
 | call     | refused when                         | verbs                                                              |
 |----------|--------------------------------------|--------------------------------------------------------------------|
 | primary  |                                      | get-primary                                                        |
-| forbid   | it runs; the other's state is bad    | set-primary OTHER if it was not; set-state SLOT bad                |
+| forbid   | it runs; the other's state is bad    | set-primary OTHER and set-state OTHER good, if it was not primary; |
+|          |                                      | set-state SLOT bad                                                 |
 | activate | the other's state is bad             | set-primary SLOT; set-state SLOT good if that did not make it so   |
-| confirm  | it does not run                      | set-state SLOT good; set-primary SLOT if it was not                |
-| restore  | its state is bad and it does not run | set-primary SLOT if it was not; set-state OTHER bad                |
+| confirm  | it does not run                      | set-primary SLOT if it was not; set-state SLOT good                |
+| restore  | its state is bad and it does not run | set-primary SLOT if it was not; set-state SLOT good;               |
+|          |                                      | set-state OTHER bad                                                |
+
+After set-primary many handlers count, or expect a confirmation: that is what set-state good is for.
 
 The verbs do not tell a slot on trial from a good one, and several of them are not one change. So this cannot be as
 strong as the other back ends: whether a slot that does not come up is given up after some tries, and whether a good
@@ -71,7 +75,7 @@ class CustomBootloader:
             raise BootError(f"cannot forbid slot {slot}: it is running")
         self._require_good(other, f"cannot forbid slot {slot}")
         if not self._is_primary(other):
-            self._set_primary(other)
+            self._settle_on(other, f"cannot forbid slot {slot}")
         if self._good(slot):
             self._set_state(slot, "bad")
 
@@ -90,16 +94,14 @@ class CustomBootloader:
         running = self._running()
         if running is not None and running != slot:
             raise BootError(f"cannot confirm slot {slot}: slot {running} is running")
-        # Always, even if it reads "good" already: this is what stops the counting.
-        self._set_state(slot, "good")
-        self._make_primary(slot, f"cannot confirm slot {slot}")
+        self._settle_on(slot, f"cannot confirm slot {slot}")
 
     def restore(self, slot: SlotName) -> None:
         """Boot only this slot, which is known to be good."""
         other = check_known(slot, self._names)
         if slot != self._running():
             self._require_good(slot, f"cannot go back to slot {slot}")
-        self._make_primary(slot, f"cannot go back to slot {slot}")
+        self._settle_on(slot, f"cannot go back to slot {slot}")
         if self._good(other):
             self._set_state(other, "bad")
 
@@ -134,10 +136,13 @@ class CustomBootloader:
             return self.primary() == slot
         return False
 
-    def _make_primary(self, slot: SlotName, what: str) -> None:
+    def _settle_on(self, slot: SlotName, what: str) -> None:
+        """Make the slot primary, without a trial."""
         if not self._is_primary(slot):
             self._set_primary(slot)
-            self._require_primary(slot, what)
+        # Even if it reads "good" already: this is what stops the counting.
+        self._set_state(slot, "good")
+        self._require_primary(slot, what)
 
     def _require_primary(self, slot: SlotName, what: str) -> None:
         if not self._is_primary(slot):

@@ -1,12 +1,14 @@
 """Which scheme the environment of a U-Boot follows, seen from the variables that are in it."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
-from bistable.client.boot.uboot.environment import MENDER_TOOLS, ToolEnvironment, Tools
+from bistable.client.boot.uboot.environment import make_environment
 from bistable.client.errors import BootError
 
-TIMEOUT = 30.0
-MARKS = {"mender": "mender_boot_part", "slots": "bistable_order"}
+TIMEOUT: Final = 30.0
+MARKS: Final[Mapping[str, str]] = {"mender": "mender_boot_part", "slots": "bistable_order"}
 """Scheme -> a variable that only its boot script uses."""
 
 
@@ -16,8 +18,7 @@ def detect_scheme(print_tool: str | None, set_tool: str | None, config: Path | N
     Raises:
         BootError: the environment cannot be read, or holds the variables of none, or of both.
     """
-    own = Tools(print=print_tool, set=set_tool) if print_tool and set_tool else None
-    variables = ToolEnvironment(MENDER_TOOLS if own is None else (own,), timeout=TIMEOUT, config=config).read()
+    variables = make_environment(print_tool, set_tool, config, timeout=TIMEOUT).read()
     found = [scheme for scheme, mark in MARKS.items() if variables.get(mark)]
     if len(found) == 1:
         return found[0]

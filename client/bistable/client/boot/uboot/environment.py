@@ -52,9 +52,9 @@ class ToolEnvironment:
         self,
         *,
         timeout: float,
-        printers: Sequence[str] = PRINTERS,
-        setters: Sequence[str] = SETTERS,
-        config: Path | None = None,
+        printers: Sequence[str],
+        setters: Sequence[str],
+        config: Path | None,
     ) -> None:
         self._printers, self._setters = list(printers), list(setters)
         self._timeout = timeout
@@ -119,6 +119,18 @@ class ToolEnvironment:
             else:
                 del programs[1:]
                 return output
+
+
+def make_environment(
+    printer: str | None, setter: str | None, config: Path | None, *, timeout: float
+) -> ToolEnvironment:
+    """Return the environment behind these programs, or, where there is None, behind the usual ones."""
+    return ToolEnvironment(
+        timeout=timeout,
+        printers=PRINTERS if printer is None else (printer,),
+        setters=SETTERS if setter is None else (setter,),
+        config=config,
+    )
 
 
 def _variables(output: Output) -> dict[str, str]:

@@ -1,0 +1,397 @@
+"""Devices for tests of boot loaders: environments in files, models of boot scripts, and power that fails.
+
+A boot script is modelled from its description (the docstrings of boot/uboot), not with our own code.
+"""
+
+import os
+import signal
+import struct
+import zlib
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+from typing import Protocol
+
+from bistable.client.boot import Bootloader, BootSettings, make_bootloader
+from bistable.client.boot.simulated import SimulatedSystem, create, read_device
+from bistable.client.errors import BootError
+from bistable.client.model import SlotName
+from bistable.client.slots import Slot, SlotPair
+
+A, B = SlotName("a"), SlotName("b")
+PAIR = SlotPair(a=Slot(name=A, device=Path("/dev/mmcblk0p2")), b=Slot(name=B, device=Path("/dev/mmcblk0p10")))
+COPY = 0x1000
+RESETS = 40
+"""After so many resets in a row a device will not come up any more."""
+
+SLOTS_FACTORY = {
+    "bistable_order": "a",
+    "bistable_a_good": "1",
+    "bistable_a_tries": "0",
+    "bistable_b_good": "0",
+    "bistable_b_tries": "0",
+}
+MENDER_FACTORY = {
+    "mender_boot_part": "2",
+    "mender_boot_part_hex": "2",
+    "upgrade_available": "0",
+    "bootcount": "0",
+    "bootlimit": "1",
+    "mender_check_saveenv_canary": "1",
+}
+
+
+class Store(Protocol):
+    """Where a boot script keeps its variables."""
+
+    def load(self) -> dict[str, str]: ...
+
+    def save(self, variables: Mapping[str, str]) -> None: ...
+
+
+class MemoryStore:
+    """Variables in memory, for the script and for our code alike."""
+
+    def __init__(self, variables: Mapping[str, str]) -> None:
+        self.variables = dict(variables)
+
+    def load(self) -> dict[str, str]:
+        return dict(self.variables)
+
+    def save(self, variables: Mapping[str, str]) -> None:
+        self.variables = dict(variables)
+
+    def read(self) -> Mapping[str, str]:
+        return dict(self.variables)
+
+    def write(self, values: Mapping[str, str]) -> None:
+        self.variables |= values
+
+
+class EnvironmentFile:
+    """U-Boot's redundant environment: two copies of CRC32, counter and variables; the newer valid one counts."""
+
+    def __init__(self, folder: Path, variables: Mapping[str, str]) -> None:
+        self.path = folder / "uboot.env"
+        self.config = folder / "fw_env.config"
+        self.config.write_text(f"{self.path} 0x0 {COPY:#x}\n{self.path} {COPY:#x} {COPY:#x}\n")
+        self.path.write_bytes(encode(variables, 1) + encode(variables, 0))
+
+    def copies(self) -> list[tuple[int, dict[str, str]] | None]:
+        content = self.path.read_bytes()
+        return [decode(content[:COPY]), decode(content[COPY:])]
+
+    def newest(self) -> int | None:
+        first, second = self.copies()
+        if first is None or second is None:
+            return None if first is second else int(first is None)
+        return int((second[0] - first[0]) % 256 == 1)
+
+    def load(self) -> dict[str, str]:
+        newest = self.newest()
+        found = None if newest is None else self.copies()[newest]
+        return {} if found is None else found[1]
+
+    def save(self, variables: Mapping[str, str]) -> None:
+        newest = self.newest()
+        found = None if newest is None else self.copies()[newest]
+        self._put(0 if newest is None else 1 - newest, encode(variables, (found[0] + 1) % 256 if found else 1))
+
+    def tear(self) -> None:
+        """Leave the newer copy half written, as a power cut within the write would."""
+        newest = self.newest()
+        assert newest is not None
+        self._put(newest, os.urandom(COPY // 2))
+
+    def destroy(self) -> None:
+        self.path.write_bytes(b"\xff" * 2 * COPY)
+
+    def _put(self, number: int, data: bytes) -> None:
+        with self.path.open("r+b") as file:
+            file.seek(number * COPY)
+            file.write(data)
+
+
+def encode(variables: Mapping[str, str], counter: int) -> bytes:
+    """Return one copy of a redundant environment."""
+    data = b"".join(f"{name}={value}\0".encode() for name, value in variables.items() if value) + b"\0"
+    data = data.ljust(COPY - 5, b"\0")
+    return struct.pack("<IB", zlib.crc32(data), counter) + data
+
+
+def decode(copy: bytes) -> tuple[int, dict[str, str]] | None:
+    """Return counter and variables of a copy, None if it is not valid."""
+    checksum, counter = struct.unpack_from("<IB", copy)
+    if zlib.crc32(copy[5:]) != checksum:
+        return None
+    entries = copy[5:].split(b"\0\0")[0].decode().split("\0")
+    return counter, dict(entry.split("=", 1) for entry in entries if entry)
+
+
+class SlotsScript:
+    """The boot script of boot/uboot/slots.py."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.attempts: list[str] = []
+
+    def power_on(self, comes_up: Callable[[str], bool]) -> SlotName | None:
+        for _ in range(RESETS):
+            slot = self._run(comes_up)
+            if slot is not None:
+                return SlotName(slot)
+        return None
+
+    def _run(self, comes_up: Callable[[str], bool]) -> str | None:
+        """From power-on to a system that runs, or a reset (None)."""
+        variables = self.store.load()
+        if not variables.get("bistable_order"):
+            variables["bistable_order"] = "a b"
+            for slot in "ab":
+                variables |= {f"bistable_{slot}_good": "0", f"bistable_{slot}_tries": "3"}
+        if variables.get("bistable_seen") != "1":
+            variables["bistable_seen"] = "1"
+            self.store.save(variables)
+        for slot in variables["bistable_order"].split():
+            good = variables[f"bistable_{slot}_good"] == "1"
+            tries = int(variables[f"bistable_{slot}_tries"], 16)
+            if not good and tries == 0:
+                continue
+            if not good:
+                variables[f"bistable_{slot}_tries"] = f"{tries - 1:x}"
+                self.store.save(variables)
+            self.attempts.append(slot)
+            if comes_up(slot):
+                return slot
+            if not good:
+                return None
+        for slot in variables["bistable_order"].split():
+            if variables[f"bistable_{slot}_good"] != "1":
+                variables[f"bistable_{slot}_tries"] = "3"
+        self.store.save(variables)
+        return None
+
+
+class MenderScript:
+    """U-Boot's boot count in its environment with Mender's altbootcmd; partitions 2 and 10 are slots a and b."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.attempts: list[str] = []
+
+    def power_on(self, comes_up: Callable[[str], bool]) -> SlotName | None:
+        for _ in range(RESETS):
+            variables = self.store.load() or dict(MENDER_FACTORY)
+            if variables.get("mender_saveenv_canary") != "1":
+                variables["mender_saveenv_canary"] = "1"
+                self.store.save(variables)
+            if variables["upgrade_available"] == "1":
+                count = int(variables["bootcount"]) + 1
+                variables["bootcount"] = str(count)
+                self.store.save(variables)
+                if count > int(variables["bootlimit"]):
+                    self._flip(variables)
+            slot = {"2": A, "10": B}[variables["mender_boot_part"]]
+            assert int(variables["mender_boot_part_hex"], 16) == int(variables["mender_boot_part"])
+            self.attempts.append(slot)
+            if comes_up(slot):
+                return slot
+        return None
+
+    def _flip(self, variables: dict[str, str]) -> None:
+        other = {"2": "10", "10": "2"}[variables["mender_boot_part"]]
+        variables |= {"mender_boot_part": other, "mender_boot_part_hex": f"{int(other):X}", "upgrade_available": "0"}
+        self.store.save(variables)
+
+
+class Device:
+    """A device under test: `loader` is our side, `power_on` the boot loader's; `running` is what came up last."""
+
+    tries: int
+    """How often a trial is booted before the fallback."""
+    running: SlotName | None = A
+
+    def __init__(self) -> None:
+        self.broken: set[str] = set()
+
+    @property
+    def loader(self) -> Bootloader:
+        """A new one each time, as after a power cut."""
+        raise NotImplementedError
+
+    def power_on(self, *, broken: Collection[str] | None = None) -> SlotName | None:
+        """Boot until a slot comes up; None if none does."""
+        self.broken = self.broken if broken is None else set(broken)
+        self.running = self._boot()
+        return self.running
+
+    def comes_up(self, slot: str) -> bool:
+        return slot not in self.broken
+
+    def booted(self) -> SlotName:
+        assert self.running is not None
+        return self.running
+
+    def memory(self) -> bytes:
+        """What must not change when a call is repeated."""
+        raise NotImplementedError
+
+    def _boot(self) -> SlotName | None:
+        raise NotImplementedError
+
+
+class UBootDevice(Device):
+    """A device with the real programs, or wrapped ones, on a file as environment."""
+
+    def __init__(self, folder: Path, scheme: str, *, tries: int = 3) -> None:
+        super().__init__()
+        factory, script = {"slots": (SLOTS_FACTORY, SlotsScript), "mender": (MENDER_FACTORY, MenderScript)}[scheme]
+        self.folder, self.scheme = folder, scheme
+        self.environment = EnvironmentFile(folder, factory)
+        self.script = script(self.environment)
+        self.tries = tries if scheme == "slots" else 1
+        self.settings = {
+            "backend": "uboot",
+            "scheme": scheme,
+            "tries": tries,
+            "tool_config": self.environment.config,
+            "set_tool": self._setter(),
+            "print_tool": "fw_printenv",
+        }
+        self.power_on()
+
+    @property
+    def loader(self) -> Bootloader:
+        return make_bootloader(BootSettings(**self.settings), PAIR, booted=self.booted)  # type: ignore[arg-type]
+
+    def cut_power(self, when: str, act: Callable[[], None]) -> bool:
+        """Do `act` in a process that is killed before or after its write; return whether it came to a write at all."""
+        (self.folder / "cut").write_text("before" if when == "before" else "after")
+        child = os.fork()
+        if not child:
+            try:
+                act()
+            finally:
+                os._exit(0)
+        _, status = os.waitpid(child, 0)
+        killed = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
+        (self.folder / "cut").unlink(missing_ok=True)
+        if killed and when == "torn":
+            self.environment.tear()
+        return killed
+
+    def memory(self) -> bytes:
+        return self.environment.path.read_bytes()
+
+    def _boot(self) -> SlotName | None:
+        return self.script.power_on(self.comes_up)
+
+    def _setter(self) -> str:
+        """Return fw_setenv in a shell script that kills its caller if the file `cut` says so."""
+        tool = self.folder / "setter"
+        tool.write_text(
+            "#!/bin/sh\n"
+            f'cut=$(cat "{self.folder}/cut" 2>/dev/null)\n'
+            '[ "$cut" != before ] || kill -9 $PPID\n'
+            '[ "$cut" = before ] || fw_setenv "$@" || exit\n'
+            '[ "$cut" != after ] || kill -9 $PPID\n'
+        )
+        tool.chmod(0o755)
+        return str(tool)
+
+
+COUNTING_HANDLER = """#!/bin/sh
+# A handler in the manner of RAUC's, over a file that a boot script shares: a primary slot, states, and a trial.
+set -eu
+state="$(dirname "$0")/state"
+. "$state"
+save() {
+    printf 'primary=%s\\nA=%s\\nB=%s\\ntrial=%s\\ncurrent=%s\\n' "$primary" "$A" "$B" "$trial" "$current" > "$state.new"
+    mv "$state.new" "$state"
+}
+case "$1" in
+    get-primary) echo "$primary" ;;
+    set-primary) primary="$2"; trial=1; eval "$2=good"; save ;;
+    get-state) eval "echo \\$$2" ;;
+    set-state)
+        eval "$2=$3"
+        if [ "$2" = "$primary" ] && [ "$3" = good ]; then trial=0; fi
+        save ;;
+    get-current) echo "$current" ;;
+    *) exit 1 ;;
+esac
+"""
+
+
+class CustomDevice(Device):
+    """A device with a handler; its boot script tries a new primary once."""
+
+    tries = 1
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.folder = folder
+        self.state = folder / "state"
+        self._save({"primary": "A", "A": "good", "B": "bad", "trial": "0", "current": "A"})
+        self.handler = folder / "handler"
+        self.handler.write_text(COUNTING_HANDLER)
+        self.handler.chmod(0o755)
+
+    @property
+    def loader(self) -> Bootloader:
+        settings = BootSettings(backend="custom", handler=self.handler, boot_names={A: "A", B: "B"})
+        return make_bootloader(settings, PAIR, booted=self.booted)
+
+    def memory(self) -> bytes:
+        return self.state.read_bytes()
+
+    def _save(self, values: Mapping[str, str]) -> None:
+        self.state.write_text("".join(f"{key}={value}\n" for key, value in values.items()))
+
+    def _boot(self) -> SlotName | None:
+        for _ in range(RESETS):
+            values = dict(line.split("=") for line in self.state.read_text().splitlines())
+            primary, other = values["primary"], "B" if values["primary"] == "A" else "A"
+            if values["trial"] == "2" or values[primary] == "bad":
+                if values[other] == "bad":
+                    return None
+                values |= {"primary": other, primary: "bad", "trial": "0"}
+            elif values["trial"] == "1":
+                values["trial"] = "2"
+            values["current"] = values["primary"]
+            self._save(values)
+            if self.comes_up(values["primary"].lower()):
+                return SlotName(values["primary"].lower())
+        return None
+
+
+class SimulatedDevice(Device):
+    """The simulated device that is shipped."""
+
+    tries = 3
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.path = folder / "device.json"
+        create(self.path, (A, B))
+
+    @property
+    def loader(self) -> Bootloader:
+        return make_bootloader(BootSettings(backend="simulated", state=self.path), PAIR)
+
+    def memory(self) -> bytes:
+        return self.path.read_bytes()
+
+    def _boot(self) -> SlotName | None:
+        try:
+            SimulatedSystem(self.path, boots=self.comes_up).reboot()
+        except BootError:
+            return None
+        return read_device(self.path).booted
+
+
+DEVICES: Mapping[str, Callable[[Path], Device]] = {
+    "uboot-slots": lambda folder: UBootDevice(folder, "slots"),
+    "uboot-mender": lambda folder: UBootDevice(folder, "mender"),
+    "custom": CustomDevice,
+    "simulated": SimulatedDevice,
+}
