@@ -43,6 +43,12 @@ class StoreError(ClientError):
     code = "store"
 
 
+class StoreDamagedError(StoreError):
+    """The store's file is damaged; nothing in it can be trusted."""
+
+    code = "store-damaged"
+
+
 class BootError(ClientError):
     """The boot loader's state cannot be read, written or understood."""
 

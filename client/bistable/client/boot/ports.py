@@ -91,6 +91,14 @@ class Canary(Protocol):
 
 
 @runtime_checkable
+class Probing(Protocol):
+    """A boot loader whose memory can be written without any meaning, to see whether that works."""
+
+    def probe(self) -> None:
+        """Set something that nobody reads, and read it back; raise BootError if that does not work."""
+
+
+@runtime_checkable
 class CurrentSlot(Protocol):
     """A boot loader whose back end itself knows what runs."""
 

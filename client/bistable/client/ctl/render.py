@@ -52,6 +52,13 @@ def show_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         sys.stdout.write((coloured(text, BOLD, sys.stdout) if number == 0 else text) + "\n")
 
 
+def show_finding(word: str, colour: str, what: str, hint: str | None) -> None:
+    """Write something that was found, after a word that says how bad it is."""
+    sys.stdout.write(f"{coloured(word.ljust(5), colour, sys.stdout)}  {clean(what)}\n")
+    for line in (hint or "").splitlines():
+        sys.stdout.write(f"         {clean(line)}\n")
+
+
 def note(text: str) -> None:
     """Write what is worth knowing beside the result."""
     sys.stderr.write(clean(text) + "\n")

@@ -14,9 +14,9 @@ from bistable.client.config import Loaded, load, only
 from bistable.client.ctl import render
 from bistable.client.ctl.progress import ProgressLine
 from bistable.client.deployment.device import Device
-from bistable.client.errors import BusyError, ConfigError, StoreError
+from bistable.client.errors import BusyError, ConfigError, StoreDamagedError, StoreError
 from bistable.client.files import make_directory, open_locked
-from bistable.client.store import Store
+from bistable.client.store import Store, put_aside
 
 if TYPE_CHECKING:
     from bistable.client.deployment.engine import Engine
@@ -33,8 +33,8 @@ class Led:
     device: Device
 
 
-def loaded(options: argparse.Namespace) -> Loaded:
-    """Read the configuration, and tell what is strange about it.
+def loaded(options: argparse.Namespace, *, quiet: bool = False) -> Loaded:
+    """Read the configuration, and unless `quiet` tell what is strange about it.
 
     Raises:
         ConfigError: it cannot be read.
@@ -43,7 +43,7 @@ def loaded(options: argparse.Namespace) -> Loaded:
         raise ConfigError(f"cannot read {options.config}: no such file")
     # One file, named by hand, is all there is: what the system has besides must not surprise anybody.
     result = load(None if options.config is None else only(options.config))
-    for warning in result.warnings:
+    for warning in () if quiet else result.warnings:
         render.warn(warning)
     _log(options.log_level or result.settings.log.level.value)
     return result
@@ -91,12 +91,24 @@ def leading(options: argparse.Namespace, legacy_dir: Path | None = None) -> Iter
     )
     directory = settings.device.data_dir
     try:
-        with _locked(directory), Store.open(directory) as store:
+        with _locked(directory), _opened(directory) as store:
             for words in settle(store, device, legacy_dir or LEGACY):
                 render.note(words)
             yield Led(engine=Engine(device.parts(store)), store=store, device=device)
     finally:
         progress.close()
+
+
+def _opened(directory: Path) -> Store:
+    """Open the store; a damaged one is put aside, because a device that waits for somebody may wait for ever.
+
+    An update that was on trial is forgotten with it. It was never confirmed, so the boot loader gives it up by itself.
+    """
+    try:
+        return Store.open(directory)
+    except StoreDamagedError as e:
+        render.warn(f"{e.what}; it is kept as {put_aside(directory)}, and a new one is begun")
+        return Store.open(directory)
 
 
 @contextmanager

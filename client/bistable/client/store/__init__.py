@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from bistable.client.errors import StoreError
+from bistable.client.errors import StoreDamagedError, StoreError
 from bistable.client.files import make_directory, sync_directory
 from bistable.client.store.schema import BUSY_SECONDS, DAMAGED, migrate
 
@@ -57,6 +57,7 @@ class Store:
         """Open the store in the data directory; make it if there is none.
 
         Raises:
+            StoreDamagedError: it is damaged: see `put_aside`.
             StoreError: it cannot be made, opened or understood.
         """
         path = directory / FILE_NAME
@@ -95,6 +96,17 @@ class Store:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def check(self) -> None:
+        """Look through the whole file for damage.
+
+        Raises:
+            StoreError: it is damaged.
+        """
+        if (found := self._rows("PRAGMA quick_check(1)")) != [("ok",)]:
+            raise StoreDamagedError(
+                f"cannot use the store {self.path}: its file is damaged ({found[0][0]})", hint=DAMAGED
+            )
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -280,7 +292,9 @@ def _failures(path: Path, what: str) -> Iterator[None]:
     try:
         yield
     except sqlite3.DatabaseError as e:
-        raise StoreError(f"cannot {what} the store {path}: {e}", hint=_hint(e)) from e
+        hint = _hint(e)
+        kind = StoreDamagedError if hint is DAMAGED else StoreError
+        raise kind(f"cannot {what} the store {path}: {e}", hint=hint) from e
     except OSError as e:
         raise StoreError(f"cannot {what} the store {path}: {e.strerror or e}") from e
 

@@ -8,7 +8,7 @@ used as it is.
 
 from typing import TYPE_CHECKING, Final
 
-from bistable.client.errors import StoreError
+from bistable.client.errors import StoreDamagedError, StoreError
 
 if TYPE_CHECKING:
     import sqlite3
@@ -44,7 +44,7 @@ def migrate(connection: "sqlite3.Connection") -> None:
     if version == 0 and tables:
         raise StoreError("cannot use the store: it is a database of something else")
     if version < 0:
-        raise StoreError("cannot use the store: its file is damaged", hint=DAMAGED)
+        raise StoreDamagedError("cannot use the store: its file is damaged", hint=DAMAGED)
     for number, statements in enumerate(MIGRATIONS[version:], start=version + 1):
         connection.execute("BEGIN IMMEDIATE")
         # Another process of ours may have done it while this one waited for its turn.
@@ -55,7 +55,7 @@ def migrate(connection: "sqlite3.Connection") -> None:
         connection.execute("COMMIT")
     damage = connection.execute("PRAGMA quick_check(1)").fetchone()
     if damage is None or damage[0] != "ok":
-        raise StoreError("cannot use the store: its file is damaged", hint=DAMAGED)
+        raise StoreDamagedError("cannot use the store: its file is damaged", hint=DAMAGED)
 
 
 def _version(connection: "sqlite3.Connection") -> int:

@@ -21,6 +21,8 @@ logger = logging.getLogger(__name__)
 _NAME: Final = re.compile(r"[A-Za-z0-9_]+")
 _VALUE: Final = re.compile(r"[ -~]*")
 
+_PROBE: Final = "bistable_probe"
+
 # libubootenv's words when both copies are bad and it goes on with a file of defaults, which the boot loader never read.
 _DEFAULTS: Final = b"using default"
 
@@ -131,6 +133,15 @@ def make_environment(
         setters=SETTERS if setter is None else (setter,),
         config=config,
     )
+
+
+def probe(environment: Environment) -> None:
+    """Set a variable that no boot script knows to another value than it has; `write` reads it back.
+
+    Raises:
+        BootError: that does not work.
+    """
+    environment.write({_PROBE: "2" if environment.read().get(_PROBE) == "1" else "1"})
 
 
 def _variables(output: Output) -> dict[str, str]:

@@ -33,7 +33,7 @@ from pathlib import Path
 from typing import Final
 
 from bistable.client.boot.ports import Booted, SlotStatus, check_known
-from bistable.client.boot.uboot.environment import Environment
+from bistable.client.boot.uboot.environment import Environment, probe
 from bistable.client.errors import BootError
 from bistable.client.model import SlotName
 
@@ -102,6 +102,10 @@ class MenderBootloader:
         variables = self._read()
         self._require_selected(slot, variables, f"cannot give slot {slot} its tries again")
         self._write(variables, {COUNT: "0"})
+
+    def probe(self) -> None:
+        """Set a variable that no boot script knows."""
+        probe(self._environment)
 
     def status(self, slot: SlotName) -> SlotStatus:
         """Return what the environment says of the slot."""

@@ -37,7 +37,7 @@ from typing import Final
 
 from bistable.client.boot.ports import Booted, SlotStatus
 from bistable.client.boot.table import MOST_TRIES, Table, check_tries
-from bistable.client.boot.uboot.environment import Environment
+from bistable.client.boot.uboot.environment import Environment, probe
 from bistable.client.errors import BootError
 from bistable.client.model import SlotName
 
@@ -81,6 +81,10 @@ class SlotsBootloader:
         """Give the running trial its tries again."""
         variables = self._environment.read()
         self._change(variables, lambda table: table.rearm(slot, tries=self._trial, booted=self._running()))
+
+    def probe(self) -> None:
+        """Set a variable that no boot script knows."""
+        probe(self._environment)
 
     def status(self, slot: SlotName) -> SlotStatus:
         """Return what the environment says of the slot."""
