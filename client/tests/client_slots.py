@@ -1,6 +1,5 @@
 """Slots, images, media and a boot loader for tests of installing; power cuts included."""
 
-import errno
 import hashlib
 import os
 import subprocess
@@ -211,12 +210,17 @@ def loop_device(content: Path) -> Iterator[Path]:
         subprocess.run(["losetup", "--detach", device], check=True, timeout=60)
 
 
+def make_file_system(path: Path) -> None:
+    """Make a file system in a file or device that has its size."""
+    try:
+        subprocess.run(["mkfs.ext4", "-q", "-F", path], check=True, capture_output=True, timeout=60)
+    except FileNotFoundError:
+        pytest.skip("the program mkfs.ext4 is not installed")
+
+
 def mounting(*words: str | Path) -> Callable[[], None]:
     """Mount something, or skip the test; return what unmounts it."""
     made = subprocess.run(["mount", *words], capture_output=True, text=True, check=False, timeout=60)
     if made.returncode:
         pytest.skip(f"cannot mount: {made.stderr.strip()}")
     return lambda: subprocess.run(["umount", words[-1]], check=False, timeout=60, capture_output=True) and None
-
-
-ERRORS = {"EIO": errno.EIO, "ENOSPC": errno.ENOSPC}

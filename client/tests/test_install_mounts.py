@@ -1,10 +1,9 @@
 """A mounted slot is left alone, unless it was an automounter that mounted it."""
 
-import subprocess
 from pathlib import Path
 
 import pytest
-from client_slots import MIB, A, B, FakeBoot, Image, file_slots, loop_device, mounting
+from client_slots import MIB, A, B, FakeBoot, Image, file_slots, loop_device, make_file_system, mounting
 
 from bistable.client.errors import ProgramError, SlotError
 from bistable.client.install import RootfsPayload
@@ -68,8 +67,7 @@ def test_an_automounter_that_does_not_give_up_is_told_of() -> None:
 
 def test_a_slot_mounted_by_somebody_is_neither_forbidden_nor_written(tmp_path: Path) -> None:
     pair = file_slots(tmp_path, size=16 * MIB)
-    made = subprocess.run(["mkfs.ext4", "-q", "-F", pair.slot(B).device], check=False, capture_output=True)
-    assert made.returncode == 0, made.stderr
+    make_file_system(pair.slot(B).device)
     for device in loop_device(pair.slot(B).device):
         pair = SlotPair(a=pair.a, b=Slot(name=B, device=device))
         point = tmp_path / "point"
