@@ -2,11 +2,14 @@
 
 import os
 import select
+import shutil
 import stat
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from bistable.artifact import Codec, Extras, InputBytes, Options, module_request, write_artifact
 from bistable.artifact.model import Header
@@ -117,3 +120,55 @@ esac
 def open_descriptors() -> set[str]:
     """Return what this process has open."""
     return {str(entry.readlink()) for entry in Path("/proc/self/fd").iterdir() if entry.is_symlink() and entry.exists()}
+
+
+# --- modules that come with the client, or with the existing one
+
+
+CUT = """#!/bin/sh
+# Stands for a program that a module calls, and takes the module away when its time has come.
+read -r count < "$CUT_COUNT" || count=0
+count=$((count + 1))
+echo "$count" > "$CUT_COUNT"
+[ "$count.$CUT_WHEN" != "$CUT_AT.before" ] || {{ kill -KILL "$PPID"; exit 1; }}
+{program} "$@"
+status=$?
+[ "$count.$CUT_WHEN" != "$CUT_AT.after" ] || kill -KILL "$PPID"
+exit "$status"
+"""
+CHANGING = ("cp", "mv", "rm", "mkdir", "tar", "sync", "chmod", "docker", "podman-compose")
+
+
+class PowerCuts:
+    """Cuts the power before or after the n-th program that a module calls."""
+
+    def __init__(self, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._place, self._patch = place, monkeypatch
+        self._count = place / "count"
+
+    def cover(self) -> None:
+        """Put itself before the programs that are found now."""
+        programs = self._place / "cuts"
+        programs.mkdir(parents=True)
+        for name in CHANGING:
+            if (program := shutil.which(name)) is not None:
+                # Whether the disk has it cannot be seen from here, only that the order of things is right.
+                (programs / name).write_text(CUT.format(program="true" if name == "sync" else program))
+                (programs / name).chmod(0o755)
+        self._patch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+        self._patch.setenv("CUT_COUNT", str(self._count))
+        self.never()
+
+    def at(self, number: int, when: str) -> None:
+        """Cut at this call, counted from 1."""
+        self._count.write_text("0\n")
+        self._patch.setenv("CUT_AT", str(number))
+        self._patch.setenv("CUT_WHEN", when)
+
+    def never(self) -> None:
+        """Let everything pass."""
+        self.at(0, "never")
+
+    def count(self) -> int:
+        """Return how many programs were called since `at`."""
+        return int(self._count.read_text())
