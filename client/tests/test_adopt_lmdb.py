@@ -30,6 +30,12 @@ def test_values_are_read_whatever_machine_wrote_them(forge: Forge, values: dict[
     assert parse(forge.store(values)) == values
 
 
+@pytest.mark.parametrize("forge", LAYOUTS, ids=str)
+def test_a_value_may_be_far_larger_than_a_page(forge: Forge) -> None:
+    values = {"artifact-provides": bytes(range(256)) * 800, "state": b"x"}
+    assert parse(forge.store(values)) == values
+
+
 @pytest.mark.parametrize("word", "QI")
 def test_a_tree_of_many_pages_is_read(word: str) -> None:
     assert parse(Forge(word=word, per_page=3).store(MANY)) == MANY
@@ -128,6 +134,46 @@ def test_a_tree_that_leads_back_to_itself_is_refused() -> None:
     data[root * PAGE + node : root * PAGE + node + 4] = data[root * PAGE + first : root * PAGE + first + 4]
     with pytest.raises(StoreError, match="is used twice"):
         parse(bytes(data))
+
+
+def changed(values: dict[str, bytes], offset: int, number: int, per_page: int = 1000) -> bytes:
+    """Return a store of which two bytes of the root page are another number."""
+    data = bytearray(Forge(per_page=per_page).store(values))
+    root = PAGE * (len(data) // PAGE - 1)
+    struct.pack_into("<H", data, root + offset, number)
+    return bytes(data)
+
+
+def number_at(data: bytes, offset: int) -> int:
+    root = PAGE * (len(data) // PAGE - 1)
+    return int.from_bytes(data[root + offset : root + offset + 2], "little")
+
+
+def test_a_page_that_says_that_it_is_another_is_refused() -> None:
+    with pytest.raises(StoreError, match="page 2 says that it is page 3"):
+        parse(changed({"a": b"1"}, 0, 3))
+
+
+def test_keys_that_are_not_in_order_are_refused() -> None:
+    data = Forge().store({"a": b"1", "b": b"2"})
+    (first, second) = (number_at(data, 16), number_at(data, 18))
+    data = data[: 2 * PAGE + 16] + struct.pack("<HH", second, first) + data[2 * PAGE + 20 :]
+    with pytest.raises(StoreError, match="not in order"):
+        parse(data)
+
+
+def test_entries_that_overlap_are_refused() -> None:
+    values = {"a": b"1", "b": b"2"}
+    lowest = number_at(Forge().store(values), 18)
+    for changes in ((14, lowest + 2), (lowest, 40), (16, 40)):
+        with pytest.raises(StoreError, match="nodes that overlap"):
+            parse(changed(values, *changes))
+
+
+def test_a_page_number_is_read_to_its_last_bit() -> None:
+    first = number_at(Forge(per_page=3).store(MANY), 16)
+    with pytest.raises(StoreError, match="lies outside the file"):
+        parse(changed(MANY, first + 4, 1, per_page=3))
 
 
 def test_more_entries_than_there_are_is_refused() -> None:

@@ -143,12 +143,12 @@ def _managed(store: Mapping[str, bytes]) -> InFlight | None:
     """Return the update of the daemon."""
     if not store.get(STATE):
         return None
-    record = _Record(store[STATE], STATE)
+    record = _record(store, STATE)
     if record.version not in {0, 1, 2} and store.get(UNCOMMITTED):
         # A newer client has begun to change the form of the record; what it knew before stands here.
-        record = _Record(store[UNCOMMITTED], UNCOMMITTED)
+        record = _record(store, UNCOMMITTED)
     elif record.version in {0, 1} and store.get(UNCOMMITTED):
-        newer = _Record(store[UNCOMMITTED], UNCOMMITTED)
+        newer = _record(store, UNCOMMITTED)
         if newer.part("UpdateInfo").text("ID") == record.part("UpdateInfo").text("ID"):
             record = newer
     if record.version not in {0, 1, 2}:
@@ -188,7 +188,7 @@ def _standalone(store: Mapping[str, bytes]) -> InFlight | None:
     """Return the update that was begun at the command line."""
     if not store.get(STANDALONE):
         return None
-    record = _Record(store[STANDALONE], STANDALONE)
+    record = _record(store, STANDALONE)
     if record.version not in {1, 2}:
         record.fail(f"its version is {record.version}, known are 1 and 2")
     state = record.text("InState") if record.version == 2 else _STANDALONE_1_STATE
@@ -237,27 +237,33 @@ def _offer(
     )
 
 
+def _record(store: Mapping[str, bytes], key: str) -> "_Record":
+    try:
+        return _Record(key, parse_object(store[key], member=f"the record {key!r}"))
+    except RejectedError as e:
+        raise StoreError(f"cannot take over: {e.what}", hint=HINT) from e
+
+
+@dataclass(frozen=True, slots=True)
 class _Record:
     """A JSON object of a store; every access says what is wrong, and with which record."""
 
-    def __init__(self, data: bytes, key: str) -> None:
-        self.key = key
-        try:
-            self._values = parse_object(data, member=f"the record {key!r}")
-        except RejectedError as e:
-            raise StoreError(f"cannot take over: {e.what}", hint=HINT) from e
-        self.version = self._get("Version", int, 0)
+    key: str
+    values: Mapping[str, object]
+
+    @property
+    def version(self) -> int:
+        return self._get("Version", int, 0)
 
     def fail(self, why: str) -> NoReturn:
         raise StoreError(f"cannot take over: the record {self.key!r} cannot be used: {why}", hint=HINT)
 
     def has(self, name: str) -> bool:
-        return self._values.get(name) is not None
+        return self.values.get(name) is not None
 
     def part(self, name: str) -> "_Record":
-        part = object.__new__(_Record)
-        part.key, part.version, part._values = self.key, self.version, self._get(name, dict, {})
-        return part
+        values: dict[str, object] = self._get(name, dict, {})
+        return _Record(self.key, values)
 
     def text(self, name: str) -> str:
         return self._get(name, str, "")
@@ -279,7 +285,7 @@ class _Record:
         return known[text]
 
     def _get(self, name: str, kind: type[T], default: T) -> T:
-        value = self._values.get(name)
+        value = self.values.get(name)
         return default if value is None else self._checked(name, value, kind)
 
     def _checked(self, name: str, value: object, kind: type[T]) -> T:
