@@ -75,7 +75,6 @@ class Rig:
 
     def roll_back(self) -> None:
         self.payload().rollback()
-        self.payload().rollback_needs_reboot()
 
 
 def moments_of_a_whole_run(folder: Path, *, back: bool) -> int:

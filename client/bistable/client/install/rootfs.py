@@ -187,14 +187,6 @@ class RootfsPayload:
         """
         self._boot.restore(self._origin)
 
-    def rollback_needs_reboot(self) -> bool:
-        """Return whether another slot than the origin runs.
-
-        Raises:
-            SlotError: it is not certain what runs.
-        """
-        return self._running() != self._origin
-
     def rollback_reboot(self) -> None:
         """Do nothing, as for `reboot`."""
 
