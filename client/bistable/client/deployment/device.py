@@ -199,6 +199,17 @@ class Device:
             on_wait=self._on_wait,
         )
 
+    def require_reachable(self) -> None:
+        """See whether a server answers, if the settings want that of a new system.
+
+        Raises:
+            HealthError: none does.
+        """
+        if self.settings.commit.require_server_reachable:
+            from bistable.client.fetch import require_reachable
+
+            require_reachable(self.settings.server.urls, self.fetch_settings())
+
     def spool(self) -> "Spool | None":
         """Return what keeps downloads across restarts; None if that is not wanted."""
         limit = self.settings.fetch.spool_max_mib * MIB
@@ -244,7 +255,7 @@ class Device:
             scripts=self.scripts(),
             gates=StandaloneGates(),
             health=DeviceHealth(self.settings.health, self.system.boottime),
-            reporter=reporter or SilentReporter(),
+            reporter=reporter or SilentReporter(self.require_reachable),
             watchdog=make_watchdog(self.settings.watchdog, self.system.boottime),
             policy=self.policy,
             device_type=self.device_type,

@@ -194,7 +194,7 @@ class Reporter(Protocol):
         """Tell a status; being out of reach is not an error."""
         ...
 
-    def confirm_reachable(self, record: Record) -> None:
+    def confirm_reachable(self, record: Record, /) -> None:
         """See whether the new system still reaches whom it has to.
 
         Raises:

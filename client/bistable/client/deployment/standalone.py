@@ -1,5 +1,7 @@
 """The ports of an update that a person leads at a command line, without any server."""
 
+from collections.abc import Callable
+
 from bistable.client.deployment.ports import Hold, Open, Verdict
 from bistable.client.machine import PAUSES, Record, State
 from bistable.client.model import Point
@@ -25,13 +27,17 @@ class StandaloneGates:
 
 
 class SilentReporter:
-    """Tells nobody."""
+    """Tells nobody; `require_reachable` sees whether the new system reaches whom it should, and raises if not."""
+
+    def __init__(self, require_reachable: Callable[[], None]) -> None:
+        self._require_reachable = require_reachable
 
     def tell(self, record: Record, status: str) -> None:
         """Tell nobody."""
 
-    def confirm_reachable(self, record: Record) -> None:
-        """There is nobody to reach."""
+    def confirm_reachable(self, _record: Record, /) -> None:
+        """See whether a server can be reached, if one has to be."""
+        self._require_reachable()
 
     def finish(self, record: Record) -> None:
         """Tell nobody."""

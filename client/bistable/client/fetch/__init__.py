@@ -3,6 +3,7 @@
 from bistable.client.fetch.artifact import ArtifactSource, open_artifact
 from bistable.client.fetch.failures import ChangedError, LinkRefusedError, TransientFetchError
 from bistable.client.fetch.proxies import Proxies, read_proxies
+from bistable.client.fetch.reach import require_reachable
 from bistable.client.fetch.settings import FetchSettings
 from bistable.client.fetch.spool import Spool, SpoolSettings
 
@@ -17,4 +18,5 @@ __all__ = [
     "TransientFetchError",
     "open_artifact",
     "read_proxies",
+    "require_reachable",
 ]
