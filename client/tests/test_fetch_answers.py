@@ -1,6 +1,7 @@
 """What servers answer instead of an artifact, and what the user is told; files and pipes."""
 
 import io
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -330,3 +331,12 @@ def test_an_abort_ends_the_reading_of_a_file(tmp_path: Path) -> None:
 def test_a_file_has_no_mirrors(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="mirrors"), open_artifact("a", FetchSettings(), mirrors=["http://h/"]):
         pass
+
+
+# --- start-up
+
+
+def test_nothing_heavy_is_loaded_before_an_address_is_opened() -> None:
+    code = "import sys, bistable.client.fetch; print({'ssl', 'http.client', 'urllib.request'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "set()\n"

@@ -228,6 +228,12 @@ def test_a_body_in_chunks_is_read_and_continued(site: Site, answers: list[Answer
         assert Reading().take(source).data == CONTENT
 
 
+def test_a_body_in_chunks_that_became_shorter_is_refused(site: Site) -> None:
+    site.answers = [chunked(cut=800_000), replaced(CONTENT[:500_000], then=whole)]
+    with pytest.raises(ChangedError, match="it has 500000 bytes now, of which 800000 were read"):
+        read_all(site)
+
+
 def test_bytes_beyond_the_announced_length_are_not_read(site: Site) -> None:
     def long(handler: Handler, _site: Site) -> None:
         send_head(handler, 200, {"Content-Length": "5"})
@@ -292,6 +298,14 @@ def test_another_server_that_lies_about_its_tag_is_caught_by_the_overlap(site: S
     site.answers = [dropping(700_000), saying(404)]
     with pytest.raises(ChangedError, match="differs from what was read"):
         read_all(site, mirror)
+
+
+def test_another_server_that_ignores_the_condition_is_read_again_and_compared(site: Site, mirror: Site) -> None:
+    mirror.content, mirror.etag = OTHER, '"other"'
+    site.answers, mirror.answers = [dropping(700_000), saying(404)], [part(700_000 - 4096)]
+    with pytest.raises(ChangedError, match="differs from what was read"):
+        read_all(site, mirror)
+    assert mirror.ranges == [f"bytes={700_000 - 4096}-", None]
 
 
 def test_no_server_with_the_same_body_is_an_error_that_says_so(site: Site, mirror: Site) -> None:

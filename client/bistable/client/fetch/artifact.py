@@ -10,6 +10,7 @@ from bistable.artifact.source import is_address, open_source
 from bistable.client.errors import ClientError, FetchError, UsageError
 from bistable.client.fetch.digest import MARK, Prefix, RunningDigest
 from bistable.client.fetch.failures import ChangedError, TransientFetchError
+from bistable.client.fetch.identity import place_of
 from bistable.client.fetch.settings import FetchSettings
 from bistable.client.fetch.spool import Kept, Spool
 
@@ -94,7 +95,6 @@ class _Download:
     def __init__(self, names: Sequence[str], settings: FetchSettings, spool: Spool | None, key: str | None) -> None:
         # Loaded here, since a command that fetches nothing should not wait for it.
         from bistable.artifact.source.address import parse_address
-        from bistable.client.fetch.exchange import place_of
 
         try:
             self._addresses = [parse_address(name) for name in names]

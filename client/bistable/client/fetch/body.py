@@ -8,9 +8,10 @@ from bistable.artifact.limits import KIB
 from bistable.artifact.source.address import Address
 from bistable.artifact.source.transport import make_opener, reason
 from bistable.client.fetch.digest import RunningDigest
-from bistable.client.fetch.exchange import Answer, Identity, ask
+from bistable.client.fetch.exchange import Answer, ask
 from bistable.client.fetch.failures import Failure, broken, changed
-from bistable.client.fetch.proxies import ProxyHandler
+from bistable.client.fetch.identity import Identity
+from bistable.client.fetch.proxyhandler import ProxyHandler
 from bistable.client.fetch.servers import Servers
 from bistable.client.fetch.settings import FetchSettings, Pace
 from bistable.client.fetch.tls import make_context

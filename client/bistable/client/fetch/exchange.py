@@ -7,7 +7,6 @@ import time
 import urllib.error
 import urllib.request
 from dataclasses import dataclass, replace
-from hashlib import sha256
 from typing import Final
 
 from bistable.artifact.errors import MachineError, quoted
@@ -16,6 +15,7 @@ from bistable.artifact.source.transport import get, phrase, reason, seconds_to_w
 from bistable.client.errors import FetchError
 from bistable.client.fetch.digest import TAIL
 from bistable.client.fetch.failures import Failure, LinkRefusedError, TransientFetchError, broken, changed
+from bistable.client.fetch.identity import Identity, is_strong, place_of
 from bistable.client.fetch.settings import FetchSettings
 
 _RETRIED: Final = frozenset({408, 425, 429})
@@ -41,30 +41,12 @@ CERT_EXPIRED: Final = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Identity:
-    """By what a server's answers are known to be parts of one body.
-
-    `place` is a digest of the address, which may be a signed link and thus a secret.
-    """
-
-    place: str
-    etag: str | None = None
-    modified: str | None = None
-    size: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """A body, from byte `first` on."""
 
     response: http.client.HTTPResponse
     first: int
     identity: Identity
-
-
-def place_of(address: Address) -> str:
-    """Return by what an address is known again."""
-    return sha256(address.url.encode()).hexdigest()
 
 
 def ask(
@@ -85,12 +67,12 @@ def ask(
     """
     mine = Identity(place=place_of(address))
     first = max(0, position - TAIL)
-    if known is None or not (known.place == mine.place or _is_strong(known.etag)):
+    if known is None or not (known.place == mine.place or is_strong(known.etag)):
         first = 0
     fields = {}
     if first and known is not None:
         fields["Range"] = f"bytes={first}-"
-        condition = known.etag if _is_strong(known.etag) else known.modified
+        condition = known.etag if is_strong(known.etag) else known.modified
         if condition is not None:
             fields["If-Range"] = condition
     begun = known is not None
@@ -217,13 +199,9 @@ def _check_size(known: Identity | None, size: int | None) -> None:
 def _same(found: Identity, known: Identity) -> bool:
     """Return whether a part belongs to the known body, as far as the server says."""
     if known.place != found.place:
-        return _is_strong(known.etag) and found.etag == known.etag
+        return is_strong(known.etag) and found.etag == known.etag
     pairs = ((found.etag, known.etag), (found.modified, known.modified))
     return all(None in pair or pair[0] == pair[1] for pair in pairs)
-
-
-def _is_strong(etag: str | None) -> bool:
-    return etag is not None and not etag.startswith("W/")
 
 
 def _is_page(response: http.client.HTTPResponse) -> bool:

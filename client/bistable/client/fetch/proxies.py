@@ -1,17 +1,15 @@
 """Proxies, as the environment names them."""
 
-import base64
 import re
-import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import ip_address, ip_network
 from typing import Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from bistable.client.errors import ConfigError
 
 _SEPARATORS: Final = re.compile(r"[\s,]+")
+_WITH_PORT: Final = re.compile(r"(\[[^\]]*\]|[^:]*):(\d{1,5})", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,40 +75,16 @@ def _proxy(variables: Mapping[str, str], name: str) -> str | None:
 
 
 def _matches(entry: str, host: str, port: int | None) -> bool:
+    from ipaddress import ip_address, ip_network
+
     if entry == "*":
         return True
-    name, found, number = entry.rpartition(":")
-    if found and number.isdecimal() and ":" not in name.strip("[]"):
-        if port is not None and int(number) != port:
+    if with_port := _WITH_PORT.fullmatch(entry):
+        if port is not None and int(with_port[2]) != port:
             return False
-        entry = name
+        entry = with_port[1]
     entry = entry.removeprefix("*").lstrip(".").strip("[]")
     try:
         return ip_address(host.strip("[]")) in ip_network(entry, strict=False)
     except ValueError:
         return bool(entry) and (host == entry or host.endswith(f".{entry}"))
-
-
-class ProxyHandler(urllib.request.BaseHandler):
-    """Sends requests to their proxy. The standard one asks the environment anew, each time and by its own rules."""
-
-    handler_order = 100  # before those that connect
-
-    def __init__(self, proxies: Proxies) -> None:
-        self._proxies = proxies
-
-    def http_open(self, request: urllib.request.Request) -> None:
-        """Put the proxy, if there is one, in the place of the host."""
-        parts = urlsplit(request.full_url)
-        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
-        proxy = self._proxies.of(parts.scheme, parts.hostname or "", port)
-        if proxy is None:
-            return
-        there = urlsplit(proxy)
-        if there.username is not None:
-            login = f"{unquote(there.username)}:{unquote(there.password or '')}".encode()
-            # Not add_header: it would go along to where a server redirects, be it reached without the proxy.
-            request.add_unredirected_header("Proxy-authorization", f"Basic {base64.b64encode(login).decode()}")
-        request.set_proxy(there.netloc.rpartition("@")[2], "http")
-
-    https_open = http_open

@@ -8,7 +8,7 @@ from bistable.artifact.errors import RejectedError
 from bistable.artifact.jsonio import encode, parse_object
 from bistable.artifact.limits import MIB
 from bistable.client.fetch.digest import MARK, Prefix
-from bistable.client.fetch.exchange import Identity
+from bistable.client.fetch.identity import Identity
 
 RECORD_SIZE: Final = 8 * MIB
 """Enough for the marks of 100 GiB."""

@@ -17,7 +17,7 @@ from bistable.artifact.files import replacing, write_all
 from bistable.artifact.limits import MIB
 from bistable.client.errors import StoreError
 from bistable.client.fetch.digest import MARK, RunningDigest
-from bistable.client.fetch.exchange import Identity
+from bistable.client.fetch.identity import Identity
 from bistable.client.fetch.record import RECORD_SIZE, Record, encode_record, parse_record
 
 log = logging.getLogger(__name__)
