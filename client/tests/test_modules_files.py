@@ -190,6 +190,14 @@ class TestBoth:
             target.shop.payload().cleanup()
             assert target.snapshot() == target.old
 
+    def test_an_installation_that_was_cut_off_and_completed_is_rolled_back(
+        self, tmp_path: Path, kind: str, existed: bool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for target in self._cut_installations(tmp_path, kind, existed, monkeypatch):
+            target.shop.payload().install()
+            target.shop.payload().rollback()
+            assert target.snapshot() == target.old
+
     def test_an_installation_that_was_cut_off_and_given_up_leaves_the_old_or_the_new(
         self, tmp_path: Path, kind: str, existed: bool, monkeypatch: pytest.MonkeyPatch
     ) -> None:
