@@ -230,9 +230,10 @@ def test_a_script_that_asks_for_it_is_run_again_after_an_interval(scripts: Scrip
 
 def test_it_cannot_ask_for_ever(tmp_path: Path) -> None:
     scripts = Scripts(tmp_path, limits=ScriptLimits(retry_interval=60, retry_timeout=180))
-    scripts.add("ArtifactInstall_Enter_00", "exit 21")
-    with pytest.raises(ScriptError, match="still asked for more time after 180 s"):
+    scripts.add("ArtifactInstall_Enter_00", "echo nobody says yes >&2; exit 21")
+    with pytest.raises(ScriptError, match="still asked for more time after 180 s") as raised:
         scripts.runner.run("ArtifactInstall", "Enter", ignore_errors=False)
+    assert raised.value.hint == "nobody says yes"
     # At 0, 60, 120 and 180 s it may ask; at 240 s it is told no.
     assert len(scripts.ran) == 5
 

@@ -116,26 +116,27 @@ class ScriptRunner:
 
     def _run_until_done(self, script: Path) -> None:
         begin = self._clock()
-        while not self._done(script):
+        while (request := self._run_once(script)) is not None:
             if self._clock() - begin > self._limits.retry_timeout:
                 raise ScriptError(
-                    f"cannot finish {script}: it still asked for more time after {self._limits.retry_timeout:g} s"
+                    f"cannot finish {script}: it still asked for more time after {self._limits.retry_timeout:g} s",
+                    hint=request.hint,
                 )
             _log.info("%s asks to be run again, in %g s", script.name, self._limits.retry_interval)
             self._wait(self._limits.retry_interval)
 
-    def _done(self, script: Path) -> bool:
-        """Run a script once; return False if it asks to be run again."""
+    def _run_once(self, script: Path) -> ProgramError | None:
+        """Run a script; return None if it is done, and how it ended if it asks to be run again."""
         try:
             # Scripts count on the environment of the service. SIGKILL at once, as scripts have always been ended.
             output = run([script], timeout=self._limits.timeout, inherit=True)
         except ProgramError as e:
             _log_stderr(script, e.hint or "")
             if e.exit_status == RETRY_LATER:
-                return False
+                return e
             raise ScriptError(e.what, hint=e.hint) from e
         _log_stderr(script, output.stderr[:LOGGED_STDERR].decode("utf-8", "replace"))
-        return True
+        return None
 
     def _wait(self, seconds: float) -> None:
         end = self._clock() + seconds
