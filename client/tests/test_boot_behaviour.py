@@ -224,6 +224,14 @@ def test_only_the_running_slot_can_be_confirmed(device: Device) -> None:
         device.loader.confirm(B)
 
 
+def test_a_trial_that_was_given_up_cannot_be_confirmed_any_more_though_it_runs(rearming: Device) -> None:
+    install_and_boot(rearming)
+    rearming.loader.restore(A)
+    with pytest.raises(BootError, match="cannot confirm slot b"):
+        rearming.loader.confirm(B)
+    assert rearming.power_on() == A
+
+
 def test_a_slot_that_does_not_exist_is_refused(device: Device) -> None:
     for call in (device.loader.forbid, device.loader.activate, device.loader.confirm, device.loader.restore):
         with pytest.raises(BootError, match="cannot find slot 'c': there are a and b"):
