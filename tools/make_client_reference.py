@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """Write the client's reference from its own tables: commands, states, errors and settings, all in docs/reference.
 
-tools/make_client_reference.py               docs/reference/{bistablectl,states,errors,configuration}.md
+tools/make_client_reference.py               docs/reference/{bistablectl,states,errors,configuration}.md,
+                                             the tables of docs/how-to/move-from-the-mender-client.md,
+                                             client/dist/conf.d/all-settings.toml.sample
 tools/make_client_reference.py --man DIR     a manual page, DIR/bistablectl.1
 """
 
@@ -17,6 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from bistable.client import errors as client_errors
+from bistable.client.config.reference import mender_table, sample
 from bistable.client.config.reference import reference as configuration
 from bistable.client.ctl import app
 from bistable.client.errors import ClientError
@@ -26,6 +29,8 @@ from bistable.client.machine import PAUSES, RECOVERY, STATUSES, TABLE, Event, St
 from bistable.client.modules import call as module_errors
 
 REFERENCE: Final = Path(__file__).parents[1] / "docs" / "reference"
+GUIDE: Final = REFERENCE.parent / "how-to" / "move-from-the-mender-client.md"
+SAMPLE: Final = REFERENCE.parents[1] / "client" / "dist" / "conf.d" / "all-settings.toml.sample"
 WIDTH: Final = 120
 
 NOTE: Final = "<!-- Written by tools/make_client_reference.py. -->"
@@ -254,6 +259,16 @@ def _meanings() -> Iterator[tuple[str, tuple[str, int]]]:
                 yield kind.code, (text, kind.exit_code)
 
 
+def guide() -> str:
+    """Return the guide for people who come from the Mender client, with the tables of keys as they are now."""
+    text = GUIDE.read_text()
+    table = list(mender_table())
+    start = text.index(table[0])
+    last = re.compile(r"^\|.*\|$", re.MULTILINE)
+    end = max(match.end() for match in last.finditer(text, start))
+    return text[:start] + "\n".join(table) + text[end:]
+
+
 def manual() -> str:
     """Return bistablectl.1."""
     lines = [
@@ -300,6 +315,8 @@ def main() -> None:
         return
     for name, make in PAGES.items():
         (REFERENCE / name).write_text(make())
+    GUIDE.write_text(guide())
+    SAMPLE.write_text(sample())
 
 
 if __name__ == "__main__":

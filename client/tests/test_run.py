@@ -101,3 +101,20 @@ def gone(pid: int) -> bool:
     except (FileNotFoundError, ProcessLookupError):
         return True
     return state == "Z"
+
+
+def test_a_program_that_fails_keeps_what_it_wrote() -> None:
+    with pytest.raises(ProgramError) as caught:
+        run([SH, "-c", "echo out; echo err >&2; exit 1"], timeout=10)
+    assert (caught.value.stdout, caught.value.stderr) == (b"out\n", b"err\n")
+
+
+def test_what_a_muted_program_leaves_running_may_go_on_writing(tmp_path: Path) -> None:
+    done = tmp_path / "done"
+    go = tmp_path / "go"
+    os.mkfifo(go)
+    script = f"(read line < {go}; echo more && echo written > {done}; echo end > {go}) & exit 0"
+    assert run([SH, "-c", script], timeout=10, mute=True).stdout == b""
+    go.write_text("now\n")
+    assert go.read_text() == "end\n"
+    assert done.read_text() == "written\n"

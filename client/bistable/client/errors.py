@@ -62,10 +62,15 @@ class SlotError(ClientError):
 
 
 class ProgramError(ClientError):
-    """A program could not be started, failed, or did not end in time; `exit_status` is None unless it ended."""
+    """A program could not be started, failed, or did not end in time; `exit_status` is None unless it ended.
+
+    `stdout` and `stderr` are what it wrote until then, as far as it was kept.
+    """
 
     code = "program"
     exit_status: int | None = None
+    stdout: bytes = b""
+    stderr: bytes = b""
 
 
 class ModuleError(ClientError):

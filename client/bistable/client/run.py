@@ -32,6 +32,8 @@ LAST_LINES: Final = 12
 SYSTEM_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 KEPT_VARIABLES: Final = ("PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH")
 
+LOCALE: Final = "LC_CTYPE"
+
 _TICK: Final = 0.05
 """Seconds between looks at a process on kernels before 5.3, which cannot tell of its end."""
 
@@ -63,7 +65,8 @@ class Program:
     """A started program, as a context manager: whatever happens inside, its process group is gone afterwards.
 
     `timeout` counts from the start. With `inherit` it gets our own environment, which users' modules and scripts
-    expect; otherwise a small, clean one. `stdin` is what it can read, at most a pipe's worth (64 KiB).
+    expect; otherwise a small, clean one. `stdin` is what it can read, at most a pipe's worth (64 KiB). With `mute` its
+    stdout goes nowhere: what a script starts and leaves running may go on writing.
 
     Raises:
         ProgramError: it cannot be started.
@@ -79,12 +82,13 @@ class Program:
         variables: Mapping[str, str] | None = None,
         cwd: Path | None = None,
         inherit: bool = False,
+        mute: bool = False,
     ) -> None:
         self._name = str(command[0])
         self._timeout, self._grace = timeout, grace
         self._deadline = time.monotonic() + timeout
         self._late: signal.Signals | None = None
-        self._process = self._start(command, stdin, _environment(variables, inherit=inherit), cwd)
+        self._process = self._start(command, stdin, _environment(variables, inherit=inherit), cwd, mute)
         self._selector = selectors.DefaultSelector()
         self._stdout, self._stderr = bytearray(), deque[bytes]()
         self._stderr_size = 0
@@ -92,18 +96,24 @@ class Program:
         if self._pidfd is not None:
             self._selector.register(self._pidfd, selectors.EVENT_READ)
         for pipe, keep in ((self._process.stdout, self._keep_stdout), (self._process.stderr, self._keep_stderr)):
-            assert pipe is not None
+            if pipe is None:
+                continue
             os.set_blocking(pipe.fileno(), False)
             self._selector.register(pipe, selectors.EVENT_READ, keep)
 
     def _start(
-        self, command: Sequence[str | Path], stdin: bytes | None, environment: dict[str, str], cwd: Path | None
+        self,
+        command: Sequence[str | Path],
+        stdin: bytes | None,
+        environment: dict[str, str],
+        cwd: Path | None,
+        mute: bool,
     ) -> "subprocess.Popen[bytes]":
         try:
             process = subprocess.Popen(
                 [str(word) for word in command],
                 stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
-                stdout=subprocess.PIPE,
+                stdout=subprocess.DEVNULL if mute else subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 env=environment,
                 cwd=cwd,
@@ -151,12 +161,19 @@ class Program:
                 f"cannot finish {self._name}: not done after {self._timeout:g} s", hint=self._last_lines()
             )
         if self._process.returncode != 0:
-            error = ProgramError(
-                f"cannot finish {self._name}: {_ending(self._process.returncode)}", hint=self._last_lines()
-            )
+            error = self._error(f"cannot finish {self._name}: {_ending(self._process.returncode)}")
             error.exit_status = self._process.returncode
             raise error
+        return self._output()
+
+    def _output(self) -> Output:
         return Output(stdout=bytes(self._stdout), stderr=b"".join(self._stderr)[-KEPT_STDERR:])
+
+    def _error(self, what: str) -> ProgramError:
+        error = ProgramError(what, hint=self._last_lines())
+        output = self._output()
+        error.stdout, error.stderr = output.stdout, output.stderr
+        return error
 
     def end(self) -> None:
         """End the program and all of its group, if it still runs, and let go of its output."""
@@ -168,8 +185,8 @@ class Program:
             os.close(self._pidfd)
             self._pidfd = None
         for pipe in (self._process.stdout, self._process.stderr):
-            assert pipe is not None
-            pipe.close()
+            if pipe is not None:
+                pipe.close()
 
     def _patience(self) -> float:
         left = max(0.0, self._deadline - time.monotonic())
@@ -238,6 +255,7 @@ def run(
     variables: Mapping[str, str] | None = None,
     cwd: Path | None = None,
     inherit: bool = False,
+    mute: bool = False,
 ) -> Output:
     """Run `command` to its end, at most `timeout` seconds, and return what it wrote.
 
@@ -246,16 +264,31 @@ def run(
             lines of stderr as the hint), or late.
     """
     with Program(
-        command, timeout=timeout, grace=grace, stdin=stdin, variables=variables, cwd=cwd, inherit=inherit
+        command, timeout=timeout, grace=grace, stdin=stdin, variables=variables, cwd=cwd, inherit=inherit, mute=mute
     ) as program:
         return program.wait()
 
 
 def _environment(variables: Mapping[str, str] | None, *, inherit: bool) -> dict[str, str]:
     if inherit:
-        return {**os.environ, **(variables or {})}
+        return {**_given_environment(), **(variables or {})}
     kept = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
     return {"PATH": SYSTEM_PATH, **kept, "LC_ALL": "C.UTF-8", "TZ": "UTC", **(variables or {})}
+
+
+def _given_environment() -> dict[str, str]:
+    """Return our environment as it was given to us.
+
+    Where no locale is set, Python sets one for itself (PEP 538). To users' programs it would be another world than the
+    one they were written for.
+    """
+    found = dict(os.environ)
+    if LOCALE in found:
+        with suppress(OSError):
+            given = Path("/proc/self/environ").read_bytes().split(b"\0")
+            if not any(one.startswith(f"{LOCALE}=".encode()) for one in given):
+                del found[LOCALE]
+    return found
 
 
 def _pidfd(pid: int) -> int | None:

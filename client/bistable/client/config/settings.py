@@ -16,6 +16,7 @@ from bistable.client.config.kinds import (
     PATHS,
     PROGRAM,
     SECRET,
+    TEXT,
     TEXTS,
     URLS,
     BootBackend,
@@ -31,9 +32,15 @@ from bistable.client.config.kinds import (
 class DeviceSettings:
     """What the device is, and where the client keeps what it must remember."""
 
+    type: str | None = field(
+        default=None,
+        metadata=setting(TEXT, "What type of device this is; artifacts say which types they are for."),
+    )
     device_type_file: Path = field(
         default=Path("/var/lib/mender/device_type"),
-        metadata=setting(PATH, "The file with the line `device_type=…`.", DeviceTypeFile=Form.TEXT),
+        metadata=setting(
+            PATH, "The file with the line `device_type=…`, if `type` is not set.", DeviceTypeFile=Form.TEXT
+        ),
     )
     data_dir: Path = field(
         default=Path("/var/lib/bistable"),
@@ -246,10 +253,14 @@ class AttributeSettings:
     )
     identity_programs: tuple[Path, ...] = field(
         default=(
-            Path("/usr/share/bistable/identity/device-identity"),
             Path("/usr/share/mender/identity/mender-device-identity"),
+            Path("/usr/share/bistable/identity/device-identity"),
         ),
-        metadata=setting(PATHS, "The program that prints what tells this device from others; the first that is there."),
+        metadata=setting(
+            PATHS,
+            "The program that prints what tells this device from others; the first that is there. One that a device "
+            "already had goes first: with another identity it would be another device to its server.",
+        ),
     )
 
 

@@ -97,7 +97,7 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
         description="Install update artifacts on this device, and look at what it runs.",
         epilog="'bistablectl COMMAND --help' explains a command.",
     )
-    parser.add_argument("--version", action="version", version=_Version())
+    parser.add_argument("--version", action=_ShowVersion, nargs=0, help="show the version and exit")
     parser.set_defaults(command="status")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
     wanted = next((word for word in words if word in COMMANDS), None)
@@ -134,15 +134,14 @@ def command_module(name: str) -> Command:
     return cast("Command", import_module(f"bistable.client.ctl.commands.{name.replace('-', '_')}"))
 
 
-class _Version(str):
-    """The version, looked up when it is printed: that takes longer than many a command."""
+class _ShowVersion(argparse.Action):
+    """Shows the version, which is looked up only then: that takes longer than many a command."""
 
-    __slots__ = ()
-
-    def __mod__(self, _: object) -> str:
+    def __call__(self, *_: object) -> NoReturn:
         from importlib.metadata import version
 
-        return f"bistablectl {version('bistable')}"
+        render.show_text(f"bistablectl {version('bistable')}")
+        raise SystemExit(0)
 
 
 def _show_failure(error: BistableError, *, as_json: bool) -> None:

@@ -140,7 +140,8 @@ class Device:
 
     def device_type(self) -> str | None:
         """Return the device type; None if it is not known."""
-        return line_of(self.settings.device.device_type_file, "device_type")
+        device = self.settings.device
+        return device.type or line_of(device.device_type_file, "device_type")
 
     @cached_property
     def policy(self) -> "Policy":

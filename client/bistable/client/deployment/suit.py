@@ -42,7 +42,7 @@ def check_suitable(offer: Offer, device_type: str | None, provides: Provides) ->
     if device_type is None:
         raise UnsuitableError(
             "cannot tell whether this artifact is for this device: the device type is not known",
-            hint="write device_type=TYPE into the device type file (see bistablectl doctor)",
+            hint="set device.type (bistablectl doctor says where it is looked for)",
         )
     if device_type not in offer.device_types:
         raise UnsuitableError(

@@ -23,6 +23,7 @@ SYSTEMCTL: Final = "systemctl"
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]+")
 """As for run-parts(8): editors' and packages' leftovers (`x~`, `x.dpkg-old`) are no checks."""
 
+SHOWN_LINES: Final = 5
 _EXECUTABLE: Final = 0o111
 
 
@@ -130,9 +131,11 @@ def _asks_program(path: Path) -> Callable[[float], Answer]:
         except OSError as e:
             return Answer(verdict=Verdict.BAD, reasons=str(e.strerror))
         except ProgramError as e:
+            # What a check has to say it may as well say on stdout.
+            said = "\n".join(e.stdout.decode("utf-8", "replace").splitlines()[-SHOWN_LINES:])
             if e.exit_status == ASK_LATER:
-                return Answer(verdict=Verdict.LATER, reasons=e.hint or "")
-            return Answer(verdict=Verdict.BAD, reasons="\n".join(filter(None, (e.what, e.hint))))
+                return Answer(verdict=Verdict.LATER, reasons="\n".join(filter(None, (said, e.hint))))
+            return Answer(verdict=Verdict.BAD, reasons="\n".join(filter(None, (e.what, said, e.hint))))
         return Answer(verdict=Verdict.GOOD)
 
     return ask

@@ -129,9 +129,9 @@ class ScriptRunner:
         """Run a script; return None if it is done, and how it ended if it asks to be run again."""
         try:
             # Scripts count on the environment of the service. SIGKILL at once, as scripts have always been ended.
-            output = run([script], timeout=self._limits.timeout, inherit=True)
+            output = run([script], timeout=self._limits.timeout, inherit=True, mute=True)
         except ProgramError as e:
-            _log_stderr(script, e.hint or "")
+            _log_stderr(script, e.stderr[:LOGGED_STDERR].decode("utf-8", "replace"))
             if e.exit_status == RETRY_LATER:
                 return e
             raise ScriptError(e.what, hint=e.hint) from e

@@ -48,7 +48,11 @@ def examine_scripts(device: Device) -> Iterator[Finding]:
 def examine_health(device: Device) -> Iterator[Finding]:
     """Look at the health checks, without running them: they may wait for long."""
     health = device.settings.health
-    checks = sorted(path.name for path in health.directory.iterdir()) if health.directory.is_dir() else []
+    paths = sorted(health.directory.iterdir()) if health.directory.is_dir() else []
+    for path in paths:
+        if not os.access(path, os.X_OK):
+            yield bad("health", f"{path} is not executable: no update would pass it", f"chmod +x {path}, or remove it")
+    checks = [path.name for path in paths]
     if checks or health.units or health.no_failed_units:
         units = [f"unit {unit}" for unit in health.units] + (["no failed units"] if health.no_failed_units else [])
         yield good("health", ", ".join([*checks, *units]))

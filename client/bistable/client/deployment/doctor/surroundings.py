@@ -17,7 +17,7 @@ def examine(device: Device) -> Iterator[Finding]:
     """Look at what the device is."""
     kind, path = device.device_type(), device.settings.device.device_type_file
     if kind is None:
-        yield bad("device", f"the device type is not known: {path} does not say it", f"echo device_type=TYPE > {path}")
+        yield bad("device", f"the device type is not known: {path} does not say it", "set device.type")
     else:
         yield good("device", f"it is of the type {kind}")
     if os.geteuid() != 0:
