@@ -1,4 +1,4 @@
-"""Existing modules and artifact generators (of Debian) with our client, and our modules with the existing client 3.4.0."""
+"""Debian's modules and artifact generators (3.4.0) with our client, and our modules with Debian's client."""
 
 import os
 import shutil
