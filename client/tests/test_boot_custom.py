@@ -73,6 +73,8 @@ def test_a_primary_that_is_bad_is_an_error_where_a_slot_is_asked_for(plain: Path
         loader(plain).primary()
     with pytest.raises(BootError, match=r"cannot activate slot b: .* says that slot a is bad"):
         loader(plain).activate(B)
+    with pytest.raises(BootError, match=r"cannot forbid slot b: .* says that slot a is bad"):
+        loader(plain).forbid(B)
 
 
 def test_the_running_slot_can_be_restored_even_if_its_counter_ran_out(plain: Path) -> None:

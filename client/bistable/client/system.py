@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from bistable.client.errors import ClientError
-from bistable.client.run import run
 
 BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 SYSTEMD_RUNS: Final = Path("/run/systemd/system")
@@ -72,6 +71,8 @@ class LinuxSystem:
         Raises:
             ProgramError: the machine does not take the request.
         """
+        from bistable.client.run import run  # what only asks for clocks does without
+
         run(self._command(), timeout=_REBOOT_SECONDS)
 
     def boottime(self) -> float:

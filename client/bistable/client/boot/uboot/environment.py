@@ -6,7 +6,6 @@ lines without `=`; U-Boot's own fw_setenv of old wants a blank, and refuses a `=
 and write the other if nothing has changed. What was written is compared with what can be read in any case.
 """
 
-import logging
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,8 +13,6 @@ from typing import Final, Protocol
 
 from bistable.client.errors import BootError, ProgramError
 from bistable.client.run import Output, run
-
-logger = logging.getLogger(__name__)
 
 # Names are used in scripts of U-Boot; a value with a line end would become two variables.
 _NAME: Final = re.compile(r"[A-Za-z0-9_]+")
@@ -100,7 +97,9 @@ class ToolEnvironment:
             self._run(self._setters, ["-s", "-"], script.encode("ascii"))
         except ProgramError as e:
             raise BootError(f"cannot change the boot loader's environment: {e.what}", hint=e.hint) from e
-        logger.debug("set in the boot loader's environment: %s", dict(values))
+        from logging import getLogger  # a quick question, which only reads, does without
+
+        getLogger(__name__).info("set in the boot loader's environment: %s", script.replace("\n", " ").strip())
 
     def _print(self, names: Sequence[str]) -> Mapping[str, str]:
         try:
