@@ -164,6 +164,7 @@ def several(kind: Kind[T], form: str) -> Kind[tuple[T, ...]]:
 
 PATHS: Final = several(PATH, "a list of absolute paths")
 TEXTS: Final = several(TEXT, "a list of texts")
+NUMBERS: Final = several(number(1), "a list of whole numbers")
 # An address may carry a password.
 URLS: Final = several(Kind(form="", read=_url, secret=True), "a list of addresses, such as https://updates.example.com")
 

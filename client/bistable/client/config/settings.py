@@ -12,6 +12,7 @@ from bistable.client.config.kinds import (
     DEVICE,
     KEY,
     LOG_LEVEL,
+    NUMBERS,
     PATH,
     PATHS,
     PROGRAM,
@@ -112,6 +113,21 @@ class BootSettings:
         default=3,
         metadata=setting(
             number(1, 9), "How often a new slot is tried before the boot loader falls back; for the scheme `slots`."
+        ),
+    )
+    slot_names: tuple[str, ...] = field(
+        default=(),
+        metadata=setting(
+            TEXTS,
+            'What the boot loader calls slots a and b, such as `["A", "B"]`, if not `a` and `b`: for the back end '
+            "`custom`, and for the kernel argument that names the slot.",
+        ),
+    )
+    part_numbers: tuple[int, ...] = field(
+        default=(),
+        metadata=setting(
+            NUMBERS,
+            "The partition numbers of slots a and b for the scheme `mender`, if the devices' names do not end in them.",
         ),
     )
     simulated_state: Path | None = field(

@@ -32,6 +32,18 @@ class Led:
     store: Store
     device: Device
 
+    def heal(self) -> None:
+        """See to it that the running slot is one to come back to, and tell if that had to be mended.
+
+        Raises:
+            HealthError, BootError: it is not, and cannot be made so.
+        """
+        from bistable.client.deployment.first import heal
+
+        if self.engine.current() is None:
+            for words in heal(self.device, self.device.health()):
+                render.note(words)
+
 
 def loaded(options: argparse.Namespace, *, quiet: bool = False) -> Loaded:
     """Read the configuration, and unless `quiet` tell what is strange about it.

@@ -1,14 +1,15 @@
 """A device as its settings describe it: each part made when first needed, so that a quick question stays quick."""
 
+import logging
 import time
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from bistable.artifact.errors import BistableError
 from bistable.client.config import BootBackend, BootScheme, Settings
-from bistable.client.errors import ConfigError
+from bistable.client.errors import BootError, ConfigError
 from bistable.client.files import read_limited
 from bistable.client.model import OnProgress, SlotName, ignore_progress
 from bistable.client.slots import Slot, SlotPair
@@ -18,12 +19,17 @@ if TYPE_CHECKING:
     from bistable.client.boot import Bootloader
     from bistable.client.deployment.payloads import DevicePayloads
     from bistable.client.deployment.ports import Reporter
+    from bistable.client.deployment.trial import DeviceHealth
     from bistable.client.deployment.work import Parts
     from bistable.client.fetch import FetchSettings, Spool
     from bistable.client.machine import Record
     from bistable.client.scripts import ScriptRunner
     from bistable.client.store import Store
     from bistable.client.system import System
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 A: Final = SlotName("a")
 B: Final = SlotName("b")
@@ -98,9 +104,16 @@ class Device:
             set_tool=boot.setenv,
             tool_config=boot.env_config,
             handler=None if boot.handler is None else Path(boot.handler),
+            boot_names=self._of_slots("boot.slot-names", boot.slot_names),
+            parts=self._of_slots("boot.part-numbers", boot.part_numbers),
             state=boot.simulated_state,
         )
         return make_bootloader(settings, pair, booted=self.running)
+
+    def _of_slots(self, name: str, values: tuple[T, ...]) -> dict[SlotName, T]:
+        if len(values) not in {0, 2}:
+            raise ConfigError(f"cannot use {name}: it has to name two, for slot a and for slot b")
+        return dict(zip((A, B), values, strict=False))
 
     def _scheme(self) -> str:
         boot = self.settings.boot
@@ -124,8 +137,14 @@ class Device:
             raise ConfigError("cannot tell which slot runs: this device has none", hint="set slots.a and slots.b")
         # The boot loader's back end may know by itself; U-Boot's does not, and is made with this very question.
         if self.backend is not BootBackend.UBOOT and isinstance(self.bootloader, CurrentSlot):
-            return self.bootloader.current()
-        return running_slot(self.pair)
+            try:
+                return self.bootloader.current()
+            except BootError as e:
+                # Handlers of the first versions of RAUC's protocol do not know this question.
+                if self.backend is BootBackend.SIMULATED:
+                    raise
+                log.debug("the boot loader's handler does not say what runs: %s", e.what)
+        return running_slot(self.pair, boot_names=self._of_slots("boot.slot-names", self.settings.boot.slot_names))
 
     @cached_property
     def system(self) -> "System":
@@ -221,6 +240,12 @@ class Device:
         directory = self.settings.device.data_dir
         return Spool(SpoolSettings(directory=directory, max_size=limit, min_free=SPOOL_MIN_FREE))
 
+    def health(self) -> "DeviceHealth":
+        """Return what asks whether the system is healthy."""
+        from bistable.client.deployment.trial import DeviceHealth
+
+        return DeviceHealth(self.settings.health, self.system.boottime)
+
     def payloads(self, store: "Store") -> "DevicePayloads":
         """Return what finds payload handlers."""
         from bistable.client.deployment.payloads import DevicePayloads, PayloadSettings
@@ -245,7 +270,7 @@ class Device:
         """Return all parts of an update that is led at the command line."""
         from bistable.client.deployment.sources import FetchedSources
         from bistable.client.deployment.standalone import SilentReporter, StandaloneGates
-        from bistable.client.deployment.trial import DeviceHealth, make_watchdog
+        from bistable.client.deployment.trial import make_watchdog
         from bistable.client.deployment.work import Parts
 
         return Parts(
@@ -255,7 +280,7 @@ class Device:
             payloads=self.payloads(store),
             scripts=self.scripts(),
             gates=StandaloneGates(),
-            health=DeviceHealth(self.settings.health, self.system.boottime),
+            health=self.health(),
             reporter=reporter or SilentReporter(self.require_reachable),
             watchdog=make_watchdog(self.settings.watchdog, self.system.boottime),
             policy=self.policy,

@@ -12,6 +12,7 @@ from typing import Final
 from bistable.artifact.errors import BistableError
 from bistable.artifact.model import ROOTFS_IMAGE
 from bistable.client.deployment.device import Device, line_of
+from bistable.client.deployment.ports import Health
 from bistable.client.deployment.suit import NAME, offer_of, provides_after
 from bistable.client.errors import StoreError
 from bistable.client.machine import Record, State, encode_record
@@ -57,6 +58,26 @@ def settle(store: Store, device: Device, legacy_dir: Path = LEGACY) -> tuple[str
             store.save_record(encode_record(record))
         store.keep_value(SETTLED, "1")
     return tuple(told)
+
+
+def heal(device: Device, health: Health) -> tuple[str, ...]:
+    """Confirm a slot that runs on trial although no update is in progress, and return what is to be told about it.
+
+    The boot loader's environment was lost, or the store was. Nothing else would ever confirm the slot, and without a
+    good one the boot loader lets nothing be installed. It has to be healthy, as before every commit.
+
+    Raises:
+        HealthError: it is not.
+        BootError: the boot loader cannot be asked or told.
+    """
+    if device.pair is None:
+        return ()
+    running = device.running()
+    if device.bootloader.status(running).good:
+        return ()
+    health.check(0.0, lambda _used: None)
+    device.bootloader.confirm(running)
+    return (f"slot {running} ran on trial without an update in progress: it is healthy, and now confirmed",)
 
 
 def _bootstrap(path: Path, device: Device, told: list[str]) -> dict[str, str] | None:

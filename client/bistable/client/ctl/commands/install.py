@@ -34,5 +34,6 @@ def run(options: argparse.Namespace) -> int:
     stops = frozenset(STOPS[point] for point in options.stop_before)
     with leading(options) as led:
         led.engine.recover()
+        led.heal()
         stand = led.engine.begin(options.where, name=str(uuid.uuid4()), mode=Mode.STANDALONE, stops=stops)
         return show_stand(stand, led, options)
