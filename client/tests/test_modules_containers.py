@@ -1,6 +1,6 @@
 """The modules docker, podman and compose, with engines that are small programs: they know what runs, and no images.
 
-A container engine does not run where these tests do; what a real one says to these calls is not tested here.
+test_modules_podman.py does a part of this with real containers; docker and its compose are tested here only.
 """
 
 import json
