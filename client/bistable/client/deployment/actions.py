@@ -4,7 +4,6 @@ from contextlib import nullcontext
 from dataclasses import replace
 
 from bistable.artifact.reader import ArtifactReader
-from bistable.client.deployment.plan import Act
 from bistable.client.deployment.ports import ByteSource, Hold, Open
 from bistable.client.deployment.suit import check_suitable, offer_of
 from bistable.client.deployment.work import Work
@@ -38,13 +37,17 @@ def download(work: Work) -> Event:
         work.parts.scripts.run("Download", "Enter")
         with work.parts.sources.open(work.record) as source:
             event = _take_in(work, source)
-        payload = work.payload()
-        for act in work.plan.after_download:
-            if act is Act.LEAVE:
-                work.parts.scripts.run("Download", "Leave")
-            elif payload is not None:
-                work.keep(supports_rollback=payload.supports_rollback())
+        if work.plan.asks_before_leave:
+            _ask_for_rollback(work)
+        work.parts.scripts.run("Download", "Leave")
+    if not work.plan.asks_before_leave:
+        _ask_for_rollback(work)
     return event
+
+
+def _ask_for_rollback(work: Work) -> None:
+    if (payload := work.payload()) is not None:
+        work.keep(supports_rollback=payload.supports_rollback())
 
 
 def _take_in(work: Work, source: ByteSource) -> Event:
@@ -88,11 +91,11 @@ def install(work: Work) -> Event:
         work.enter(INSTALL)
         work.keep(install_boot_id=work.parts.system.boot_id())
         payload.install()
-        for act in work.plan.after_install:
-            if act is Act.LEAVE:
-                work.parts.scripts.run(INSTALL, "Leave")
-            else:
-                work.keep(reboot_need=payload.reboot_need())
+        if work.plan.asks_before_leave:
+            work.keep(reboot_need=payload.reboot_need())
+        work.parts.scripts.run(INSTALL, "Leave")
+    if not work.plan.asks_before_leave:
+        work.keep(reboot_need=payload.reboot_need())
     return Event.REBOOT_NEEDED if _leads_to_reboot(work) else Event.DONE
 
 

@@ -2,17 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import Enum
 from typing import Final
 
 from bistable.client.model import Mode
-
-
-class Act(Enum):
-    """A part of a state's action whose place in the order differs between the modes."""
-
-    LEAVE = "leave scripts"
-    ASK = "ask the payload"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,8 +15,9 @@ class Plan:
     differ between their two modes.
     """
 
-    after_download: tuple[Act, ...]
-    after_install: tuple[Act, ...]
+    asks_before_leave: bool
+    """Whether a payload's answer belongs to the state, so that its Leave scripts come after it, and its Error scripts
+    if there is none that makes sense; else the state is over before the payload is asked."""
     asks_again: bool
     """Whether a rollback asks the payload anew whether it can be rolled back."""
     reboots: bool
@@ -32,10 +25,6 @@ class Plan:
 
 
 PLANS: Final[Mapping[Mode, Plan]] = {
-    Mode.STANDALONE: Plan(
-        after_download=(Act.LEAVE, Act.ASK), after_install=(Act.LEAVE, Act.ASK), asks_again=True, reboots=False
-    ),
-    Mode.MANAGED: Plan(
-        after_download=(Act.ASK, Act.LEAVE), after_install=(Act.ASK, Act.LEAVE), asks_again=False, reboots=True
-    ),
+    Mode.STANDALONE: Plan(asks_before_leave=False, asks_again=True, reboots=False),
+    Mode.MANAGED: Plan(asks_before_leave=True, asks_again=False, reboots=True),
 }
