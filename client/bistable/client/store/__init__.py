@@ -138,12 +138,12 @@ class Store:
     def _text(self, value: Any) -> str:
         # SQLite's own check does not look whether a text column holds text: damage can turn it into anything.
         if not isinstance(value, str):
-            raise StoreError(f"cannot read the store {self.path}: it is damaged", hint=DAMAGED)
+            raise StoreDamagedError(f"cannot read the store {self.path}: its file is damaged", hint=DAMAGED)
         return value
 
     def _number(self, value: Any) -> float:
         if not isinstance(value, float):
-            raise StoreError(f"cannot read the store {self.path}: it is damaged", hint=DAMAGED)
+            raise StoreDamagedError(f"cannot read the store {self.path}: its file is damaged", hint=DAMAGED)
         return value
 
     def _change(self, sql: str, *values: Any) -> None:
@@ -295,6 +295,9 @@ def _failures(path: Path, what: str) -> Iterator[None]:
         hint = _hint(e)
         kind = StoreDamagedError if hint is DAMAGED else StoreError
         raise kind(f"cannot {what} the store {path}: {e}", hint=hint) from e
+    except UnicodeDecodeError as e:
+        # The message of an error may quote what the damage made of a name.
+        raise StoreDamagedError(f"cannot {what} the store {path}: its file is damaged", hint=DAMAGED) from e
     except OSError as e:
         raise StoreError(f"cannot {what} the store {path}: {e.strerror or e}") from e
 
