@@ -294,17 +294,21 @@ class Engine:
             return None
         work = Work(self._parts, record)
         state = recover(record, work.facts())
-        if state is record.state:
-            # Looking again at what waits for somebody is no step of the update.
-            if state not in UNCOUNTED and state not in record.stops and not self._waits_for_reboot(record):
-                work.keep(transitions=record.transitions + 1)
+        # Looking again at what waits for somebody is no step of the update.
+        waits = state is record.state and (state in record.stops or self._waits_for_reboot(record))
+        if state in UNCOUNTED or waits:
             return work
-        trouble = record.trouble
-        if state in {State.ROLLBACK, State.CLEANUP}:
-            trouble = record.with_trouble(_interrupted(record, state)).trouble
-        fresh = Mark.FRESH if state is not record.state else record.mark
-        work.keep(state=state, mark=fresh, trouble=trouble, transitions=record.transitions + 1)
-        self._parts.on_record(work.record)
+        if record.transitions >= LOOP_LIMIT:
+            # Whatever ends the process in this state must not do so for ever.
+            self._move(work, Event.LOOPED, **_in_circles(record))
+        elif state is record.state:
+            work.keep(transitions=record.transitions + 1)
+        else:
+            trouble = record.trouble
+            if state in {State.ROLLBACK, State.CLEANUP}:
+                trouble = record.with_trouble(_interrupted(record, state)).trouble
+            work.keep(state=state, mark=Mark.FRESH, trouble=trouble, transitions=record.transitions + 1)
+            self._parts.on_record(work.record)
         return work
 
     def _waits_for_reboot(self, record: Record) -> bool:
