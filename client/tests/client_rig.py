@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from io import BytesIO
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import forge
 from client_device import NEW, Device, Loss, ModulePayload, PowerCutError, Recorder, SlotPayload, When
@@ -44,6 +45,16 @@ VALID_STATUSES = {
 OLD_PROVIDES = {"artifact_name": "release-1", "rootfs-image.version": "release-1", "kept": "yes"}
 NEW_PROVIDES = {"artifact_name": "release-2", "rootfs-image.version": "release-2", "kept": "yes"}
 HALF_PROVIDES = {**OLD_PROVIDES, "artifact_name": "release-2_INCONSISTENT"}
+
+
+SHM = Path("/dev/shm")
+
+
+@contextmanager
+def memory() -> Iterator[Path]:
+    """Give a directory in memory if there is one: thousands of stores are opened in it, and none has to last."""
+    with TemporaryDirectory(dir=SHM if SHM.is_dir() else None) as name:
+        yield Path(name)
 
 
 @cache

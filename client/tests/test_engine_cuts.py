@@ -1,10 +1,10 @@
 """Wherever the process is killed or the power is lost, an update comes to a legal end, and nothing needless is lost."""
 
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import client_rig
 import pytest
 from client_device import BROKEN, NEW, OLD, A, B, Loss, Recorder, When
 from client_rig import HALF_PROVIDES, NEW_PROVIDES, OLD_PROVIDES, VALID_STATUSES, Rig, Scenario
@@ -12,17 +12,11 @@ from client_rig import HALF_PROVIDES, NEW_PROVIDES, OLD_PROVIDES, VALID_STATUSES
 from bistable.client.machine import State
 from bistable.client.model import Mode, Point, RebootNeed
 
-SHM = Path("/dev/shm")
-
 
 @pytest.fixture
-def memory(tmp_path: Path) -> Iterator[Path]:
-    """A directory in memory if there is one: a sweep opens thousands of stores."""
-    if not SHM.is_dir():
-        yield tmp_path
-        return
-    with tempfile.TemporaryDirectory(dir=SHM) as name:
-        yield Path(name)
+def memory() -> Iterator[Path]:
+    with client_rig.memory() as directory:
+        yield directory
 
 
 # --- the scenarios

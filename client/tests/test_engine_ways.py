@@ -1,11 +1,10 @@
 """The ordinary ways of an update: what is called in which order, what is told, and where it waits."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from client_device import BROKEN, NEW, OLD, TRIES, A, B, When
-from client_rig import HALF_PROVIDES, NEW_PROVIDES, OLD_PROVIDES, Rig, artifact
+from client_rig import HALF_PROVIDES, NEW_PROVIDES, OLD_PROVIDES, Rig, artifact, memory
 
 from bistable.client.deployment.engine import Engine, Stand
 from bistable.client.errors import BusyError, NotBootedError, NothingToDoError, StoreError, UsageError
@@ -17,10 +16,11 @@ MANAGED, STANDALONE = Mode.MANAGED, Mode.STANDALONE
 
 
 @pytest.fixture
-def rig(tmp_path: Path) -> Iterator[Rig]:
-    made = Rig(directory=tmp_path / "store")
-    yield made
-    made.close()
+def rig() -> Iterator[Rig]:
+    with memory() as directory:
+        made = Rig(directory=directory)
+        yield made
+        made.close()
 
 
 def begin(rig: Rig, mode: Mode = MANAGED, stops: frozenset[State] = frozenset()) -> Stand:
