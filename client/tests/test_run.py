@@ -118,3 +118,21 @@ def test_what_a_muted_program_leaves_running_may_go_on_writing(tmp_path: Path) -
     go.write_text("now\n")
     assert go.read_text() == "end\n"
     assert done.read_text() == "written\n"
+
+
+def test_a_child_of_a_late_program_is_ended_even_if_only_the_program_listens(tmp_path: Path) -> None:
+    pid = tmp_path / "pid"
+    child = f"trap '' TERM; echo $$ > {pid}; while :; do sleep 0.02; done"
+    script = (
+        f'sh -c "{child}" & trap "exit 0" TERM; while [ ! -s {pid} ]; do sleep 0.01; done; while :; do sleep 0.02; done'
+    )
+    with pytest.raises(ProgramError, match="not done"):
+        run([SH, "-c", script.replace("$$", "\\$\\$")], timeout=1.0, grace=30)
+    assert gone(int(pid.read_text()))
+
+
+def test_output_is_handed_on_as_it_comes() -> None:
+    taken: list[bytes] = []
+    with Program([SH, "-c", "echo out; echo err >&2"], timeout=10, on_stdout=taken.append) as program:
+        done = program.wait()
+    assert b"".join(taken) == b"out\n" == done.stdout

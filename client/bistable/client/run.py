@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final, Self, TypeAlias
 
 from bistable.client.errors import ProgramError
 
@@ -38,6 +38,8 @@ _TICK: Final = 0.05
 """Seconds between looks at a process on kernels before 5.3, which cannot tell of its end."""
 
 _PIPE_READ: Final = 64 * 1024
+
+OnOutput: TypeAlias = Callable[[bytes], object]
 
 PACKAGES: Final[Mapping[str, str]] = {
     "fw_printenv": "libubootenv-tool",
@@ -66,7 +68,8 @@ class Program:
 
     `timeout` counts from the start. With `inherit` it gets our own environment, which users' modules and scripts
     expect; otherwise a small, clean one. `stdin` is what it can read, at most a pipe's worth (64 KiB). With `mute` its
-    stdout goes nowhere: what a script starts and leaves running may go on writing.
+    stdout goes nowhere: what a script starts and leaves running may go on writing. `on_stdout` and `on_stderr` get the
+    output as it comes, besides what is kept of it.
 
     Raises:
         ProgramError: it cannot be started.
@@ -83,7 +86,10 @@ class Program:
         cwd: Path | None = None,
         inherit: bool = False,
         mute: bool = False,
+        on_stdout: OnOutput = lambda _data: None,
+        on_stderr: OnOutput = lambda _data: None,
     ) -> None:
+        self._on_stdout, self._on_stderr = on_stdout, on_stderr
         self._name = str(command[0])
         self._timeout, self._grace = timeout, grace
         self._deadline = time.monotonic() + timeout
@@ -145,7 +151,18 @@ class Program:
     def running(self) -> bool:
         """Return whether the program still runs; late ones are told to end, and output that has come is taken in."""
         self._pump(0.0)
-        return self._process.poll() is None
+        return not self._is_over()
+
+    def watch(self, patience: float, *, until_writable: int | None = None) -> None:
+        """Take in output until something happens to the program or the descriptor, at most `patience` seconds."""
+        if until_writable is None:
+            self._pump(patience)
+            return
+        self._selector.register(until_writable, selectors.EVENT_WRITE)
+        try:
+            self._pump(patience)
+        finally:
+            self._selector.unregister(until_writable)
 
     def wait(self) -> Output:
         """Wait for the end of the program and return what it wrote.
@@ -153,7 +170,7 @@ class Program:
         Raises:
             ProgramError: its exit status is not 0, or it had to be ended because it was late.
         """
-        while self._process.poll() is None:
+        while not self._is_over():
             self._pump(self._patience())
         self._drain()
         if self._late is not None:
@@ -177,7 +194,7 @@ class Program:
 
     def end(self) -> None:
         """End the program and all of its group, if it still runs, and let go of its output."""
-        if self._process.poll() is None:
+        if not self._is_over():
             self._signal(signal.SIGKILL)
             self._process.wait()
         self._selector.close()
@@ -188,6 +205,11 @@ class Program:
             if pipe is not None:
                 pipe.close()
 
+    def end_group(self) -> None:
+        """End the program and all of its group, also those that outlived it."""
+        # While one of the group lives, its number cannot become another's; else there is nobody to hit.
+        self._signal(signal.SIGKILL)
+
     def _patience(self) -> float:
         left = max(0.0, self._deadline - time.monotonic())
         return left if self._pidfd is not None else min(left, _TICK)
@@ -197,8 +219,17 @@ class Program:
         for key, _ in self._selector.select(patience):
             if key.data is not None:
                 self._take(key.fileobj, key.data)
-        if time.monotonic() >= self._deadline and self._process.poll() is None:
+        if time.monotonic() >= self._deadline and not self._is_over():
             self._hurry()
+
+    def _is_over(self) -> bool:
+        """Whether the program has ended. Of one that was late, the rest of its group is ended as well.
+
+        That is done before the program is waited for: as long as it is not, its number cannot be another's.
+        """
+        if self._process.returncode is None and self._late is not None and _has_ended(self._process.pid):
+            self._signal(signal.SIGKILL)
+        return self._process.poll() is not None
 
     def _hurry(self) -> None:
         gentle = self._late is None and self._grace > 0
@@ -208,7 +239,6 @@ class Program:
         self._deadline = time.monotonic() + (self._grace if gentle else 1.0)
 
     def _signal(self, number: signal.Signals) -> None:
-        # Not yet waited for, its number cannot be another's.
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, number)
 
@@ -233,9 +263,11 @@ class Program:
                     budget -= 1
 
     def _keep_stdout(self, data: bytes) -> None:
+        self._on_stdout(data)
         self._stdout += data[: KEPT_STDOUT - len(self._stdout)]
 
     def _keep_stderr(self, data: bytes) -> None:
+        self._on_stderr(data)
         self._stderr.append(data)
         self._stderr_size += len(data)
         while self._stderr_size - len(self._stderr[0]) >= KEPT_STDERR:
@@ -296,6 +328,11 @@ def _pidfd(pid: int) -> int | None:
         return os.pidfd_open(pid)
     except OSError:
         return None
+
+
+def _has_ended(pid: int) -> bool:
+    """Return whether a child has ended, without collecting it."""
+    return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
 
 def _ending(status: int) -> str:

@@ -1,14 +1,10 @@
 """Runs one call of an update module, and hands its output to the log as it comes."""
 
 import logging
-import os
-import selectors
-import signal
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final, Self, TypeVar
 
 from bistable.artifact.errors import quoted
 from bistable.client.errors import ModuleError, ProgramError
@@ -134,16 +130,42 @@ class Caller:
             raise _failed(self.module, call, e) from e
 
 
-class RunningCall(Program):
-    """A call that runs. Its output goes to the log as it comes, and nothing of its group outlives a time limit."""
+class RunningCall:
+    """A call that runs, as a context manager. Its output goes to the log as it comes."""
 
     def __init__(self, module: Path, call: str, tree: Path, limits: Limits, *, is_query: bool) -> None:
         self._module, self._call = module, call
         source = f"{module.name} {call}"
         # What is asked for is an answer, not a line for the log.
-        self._logged_stdout = None if is_query else Lines(source)
-        self._logged_stderr = Lines(source)
-        super().__init__([module, call, tree], timeout=limits.call, grace=limits.grace, cwd=tree, inherit=True)
+        self._stdout = None if is_query else Lines(source)
+        self._stderr = Lines(source)
+        self._program = Program(
+            [module, call, tree],
+            timeout=limits.call,
+            grace=limits.grace,
+            cwd=tree,
+            inherit=True,
+            on_stdout=self._stdout.feed if self._stdout is not None else lambda _data: None,
+            on_stderr=self._stderr.feed,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._program.end()
+
+    def running(self) -> bool:
+        """Return whether the module still runs."""
+        return self._program.running()
+
+    def watch(self, patience: float, *, until_writable: int | None = None) -> None:
+        """Take in output until something happens to the module or the descriptor, at most `patience` seconds."""
+        self._program.watch(patience, until_writable=until_writable)
+
+    def end_group(self) -> None:
+        """End the module and all that it started, also what outlived it."""
+        self._program.end_group()
 
     def finish(self) -> bytes:
         """Wait for the end of the call and return what it wrote to stdout.
@@ -152,41 +174,13 @@ class RunningCall(Program):
             ModuleError: it failed, or had to be ended because it was late.
         """
         try:
-            return self.wait().stdout
+            return self._program.wait().stdout
         except ProgramError as e:
-            if e.exit_status is None:
-                self.end_group()
             raise _failed(self._module, self._call, e) from e
         finally:
-            for lines in (self._logged_stdout, self._logged_stderr):
+            for lines in (self._stdout, self._stderr):
                 if lines is not None:
                     lines.close()
-
-    def watch(self, patience: float, *, until_writable: int | None = None) -> None:
-        """Take in output until something happens to the module or the descriptor, at most `patience` seconds."""
-        if until_writable is None:
-            self._pump(patience)
-            return
-        self._selector.register(until_writable, selectors.EVENT_WRITE)
-        try:
-            self._pump(patience)
-        finally:
-            self._selector.unregister(until_writable)
-
-    def end_group(self) -> None:
-        """End the module and all of its group, even those who did not listen when it was told to end."""
-        # While one of the group lives, its number cannot become another's; else there is nobody to hit.
-        with suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-
-    def _keep_stdout(self, data: bytes) -> None:
-        super()._keep_stdout(data)
-        if self._logged_stdout is not None:
-            self._logged_stdout.feed(data)
-
-    def _keep_stderr(self, data: bytes) -> None:
-        super()._keep_stderr(data)
-        self._logged_stderr.feed(data)
 
 
 class CallFailedError(ModuleError):
