@@ -1,6 +1,7 @@
 """The door for programs."""
 
 import os
+import select
 import signal
 import sys
 from pathlib import Path
@@ -95,12 +96,15 @@ def test_leaving_the_block_ends_the_program(tmp_path: Path) -> None:
 
 
 def gone(pid: int) -> bool:
-    """Return whether a process is no more, or only waits to be collected."""
+    """Return whether a process is no more, or only waits to be collected; one that was killed may need a moment."""
     try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
         return True
-    return state == "Z"
+    try:
+        return bool(select.select([descriptor], [], [], 10)[0])
+    finally:
+        os.close(descriptor)
 
 
 def test_a_program_that_fails_keeps_what_it_wrote() -> None:
