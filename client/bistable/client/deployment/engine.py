@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from bistable.artifact.errors import BistableError
 from bistable.client.deployment import actions, undo
+from bistable.client.deployment.ports import Hold, Open, Refuse
 from bistable.client.deployment.suit import provides_after, provides_inconsistent
 from bistable.client.deployment.work import Parts, Work, tolerating
 from bistable.client.errors import (
@@ -147,6 +148,45 @@ class Engine:
         work = self._needed("resume")
         self._refuse_unbooted(work, "go on")
         self._release(work)
+        return self._lead(work)
+
+    def force(self) -> Stand:
+        """Let a paused or stopped update go on, whoever holds it there.
+
+        Raises:
+            NothingToDoError: there is none.
+            NotBootedError: it waits for a reboot that did not happen.
+        """
+        work = self._needed("go on")
+        self._refuse_unbooted(work, "go on")
+        if (point := PAUSES.get(work.record.state)) is not None:
+            work.keep(forced=work.record.forced | {point})
+        self._release(work)
+        return self._lead(work)
+
+    def reconsider(self) -> Stand:
+        """Ask again whether a paused update may go on; for when something changed about who holds it.
+
+        As long as it is held it stays in its pause, and nothing is stored or told. What is not paused goes on as with
+        `recover`.
+
+        Raises:
+            StoreError: the store cannot be read or written.
+            ClientError: nobody can tell whether it is held; it stays in its pause.
+        """
+        work = self._found()
+        if work is None:
+            return Stand(record=None)
+        if (point := PAUSES.get(work.record.state)) is None:
+            return self._lead(work)
+        match self._parts.gates.decide(point, work.record):
+            case Hold():
+                return Stand(record=work.record, last=work.record, trouble=work.record.trouble)
+            case Open():
+                self._move(work, Event.CONTINUED)
+            case Refuse(reason=reason):
+                event, changes = self._failed(work, AbortedError(f"cannot go on: {reason}"))
+                self._move(work, event, **changes)
         return self._lead(work)
 
     def commit(self) -> Stand:

@@ -61,6 +61,8 @@ class Record:
     """Where the caller wants it to stop, once each."""
     passes: frozenset[Point] = frozenset()
     """Gates that were opened by hand."""
+    forced: frozenset[Point] = frozenset()
+    """Those of them that were opened against whoever holds the update there."""
     trouble: Trouble | None = None
     aborted: bool = False
     undo: bool = False
@@ -87,7 +89,7 @@ _SPARE: Final = "state_if_unknown"
 need it, but this version must already look: after a rollback it is the older client that reads what the newer wrote."""
 
 _ENUMS: Final[Mapping[str, type[Enum]]] = {"mode": Mode, "state": State, "mark": Mark, "reboot_need": RebootNeed}
-_SETS: Final[Mapping[str, type[Enum]]] = {"stops": State, "passes": Point}
+_SETS: Final[Mapping[str, type[Enum]]] = {"stops": State, "passes": Point, "forced": Point}
 
 
 def encode_record(record: Record) -> str:

@@ -53,9 +53,8 @@ class Entry:
 
     def over(self, point: Point, now: float, policy: OfflinePolicy) -> bool:
         """Return whether what it says at a point is outdated by now."""
-        if now < self.expires:
-            return False
-        return not self._left_to(point) or policy.ends(now - self.expires)
+        end = self._end(point, policy)
+        return end is not None and now >= end
 
     def action(self, point: Point, now: float, policy: OfflinePolicy) -> Action:
         """Return what it says at a point that it has a rule for."""
@@ -63,6 +62,14 @@ class Entry:
         if not self.over(point, now, policy):
             return rule.on_action_executed if point in self.executed else rule.action
         return policy.end if self._left_to(point) else rule.on_map_expire
+
+    def until(self, point: Point, now: float, policy: OfflinePolicy) -> float | None:
+        """Return when its life ends what it says at a point; None if that is past, or will not be."""
+        end = self._end(point, policy)
+        return None if end is None or now >= end else end
+
+    def _end(self, point: Point, policy: OfflinePolicy) -> float | None:
+        return policy.end_of(self.expires) if self._left_to(point) else self.expires
 
     def _left_to(self, point: Point) -> bool:
         """Whether it is left to the policy what its expiry means: a server that told it itself is obeyed."""

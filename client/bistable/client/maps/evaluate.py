@@ -21,13 +21,13 @@ class Question:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Voice:
-    """What one map says. `expires` is in seconds of CLOCK_BOOTTIME."""
+    """What one map says, and until when, in seconds of CLOCK_BOOTTIME, if it is not refreshed and that ends it."""
 
     source: Source
     id: str
     priority: int
     action: Action
-    expires: float
+    until: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,5 +78,5 @@ def _voice(entry: Entry, question: Question, now: float, policy: OfflinePolicy) 
         id=entry.control_map.id,
         priority=entry.control_map.priority,
         action=entry.action(question.point, now, policy),
-        expires=entry.expires,
+        until=entry.until(question.point, now, policy),
     )

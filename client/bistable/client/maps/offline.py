@@ -26,9 +26,9 @@ class OfflinePolicy:
     when_offline: WhenOffline = WhenOffline.STAY
     limit: float = 0.0
 
-    def ends(self, overdue: float) -> bool:
-        """Return whether a pause ends, so many seconds after its map expired."""
-        return self.when_offline is not WhenOffline.STAY and overdue >= self.limit
+    def end_of(self, expires: float) -> float | None:
+        """Return when a pause ends whose map expires at some time; None if it does not."""
+        return None if self.when_offline is WhenOffline.STAY else expires + self.limit
 
     @property
     def end(self) -> Action:

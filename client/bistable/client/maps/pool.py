@@ -7,7 +7,7 @@ from typing import Final
 from bistable.client.maps.entry import LOCAL_MAPS, Entry, Key
 from bistable.client.maps.evaluate import Decision, Outcome, Question, evaluate
 from bistable.client.maps.model import ControlMap, MapError, Source
-from bistable.client.maps.offline import OfflinePolicy, WhenOffline
+from bistable.client.maps.offline import OfflinePolicy
 from bistable.client.model import Point
 
 SHORTEST_WAIT: Final = 0.1
@@ -114,6 +114,10 @@ class Pool:
         """Return what the maps would say, without asking them."""
         return self._outcome(question, now).decision
 
+    def standing(self, question: Question, now: float) -> Decision | None:
+        """Return the last answer, if it was to this question and nothing changed since."""
+        return self.look(question, now) if self._same(question, now) else None
+
     def merged(self, deployment: str, now: float) -> dict[Point, Decision]:
         """Return what the maps say at each point, and which of them say it."""
         return {point: self.look(self._last_or(point, deployment), now) for point in Point}
@@ -166,12 +170,10 @@ class Pool:
         return max(min(moments) - now, SHORTEST_WAIT) if moments else None
 
     def _moments(self, entry: Entry) -> list[float]:
-        moments = [entry.expires]
-        if entry.source is Source.SERVER:
-            moments.append(entry.half_time)
-            if self.policy.when_offline is not WhenOffline.STAY:
-                moments.append(entry.expires + self.policy.limit)
-        return moments
+        if entry.source is Source.LOCAL:
+            return [entry.expires]
+        end = self.policy.end_of(entry.expires)
+        return [entry.half_time, entry.expires, *([] if end is None else [end])]
 
 
 def _check_room(kept: Mapping[Key, Entry]) -> None:
