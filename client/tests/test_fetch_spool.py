@@ -108,7 +108,7 @@ def test_the_size_is_known_when_a_fetch_is_continued(site: Site, kept: Kept) -> 
         assert source.size == len(CONTENT)
 
 
-@settings(max_examples=30, suppress_health_check=FIXTURES)
+@settings(max_examples=15, suppress_health_check=FIXTURES)
 @given(
     kills=st.lists(st.integers(1, len(CONTENT)), max_size=4),
     cuts=st.lists(st.integers(0, len(CONTENT) - 1), max_size=4),
@@ -124,7 +124,7 @@ def test_any_kills_and_drops_do_not_show(
     assert kept.fetch(site) == CONTENT
 
 
-@settings(max_examples=30, suppress_health_check=FIXTURES)
+@settings(max_examples=15, suppress_health_check=FIXTURES)
 @given(cut=st.integers(0, 1_900_000), record_first=st.booleans())
 def test_a_spool_that_lost_its_end_is_used_as_far_as_it_is_sound(
     site: Site, kept: Kept, cut: int, record_first: bool
@@ -141,7 +141,7 @@ def test_a_spool_that_lost_its_end_is_used_as_far_as_it_is_sound(
         assert start_of(site.ranges[-1]) >= (1 << 20) - 4096
 
 
-@settings(max_examples=30, suppress_health_check=FIXTURES)
+@settings(max_examples=15, suppress_health_check=FIXTURES)
 @given(at=st.integers(0, 1_599_999), length=st.integers(1, 5000))
 def test_damaged_bytes_are_never_served(site: Site, kept: Kept, at: int, length: int) -> None:
     Spool(kept.where).discard()
@@ -154,7 +154,32 @@ def test_damaged_bytes_are_never_served(site: Site, kept: Kept, at: int, length:
     assert kept.fetch(site) == CONTENT
 
 
-@settings(max_examples=30, suppress_health_check=FIXTURES)
+def damage(path: Path, at: int) -> None:
+    with path.open("r+b") as file:
+        file.seek(at)
+        file.write(bytes(5000))
+
+
+def test_damage_cuts_off_what_follows_the_last_sound_mark(site: Site, kept: Kept) -> None:
+    kept.killed(site, limit=1_900_000)
+    damage(kept.data, 1_300_000)
+    site.answers = [saying(404)]
+    with pytest.raises(LinkRefusedError):
+        kept.fetch(site)
+    assert kept.data.stat().st_size == 1 << 20
+    assert kept.fetch(site) == CONTENT
+    assert site.ranges[-1] == f"bytes={(1 << 20) - 4096}-"
+
+
+def test_damage_before_a_lost_end_is_never_served(site: Site, kept: Kept) -> None:
+    kept.killed(site, limit=1_900_000)
+    os.truncate(kept.data, 1_500_000)
+    damage(kept.data, 1_300_000)
+    assert kept.fetch(site) == CONTENT
+    assert site.ranges[-1] == f"bytes={(1 << 20) - 4096}-"
+
+
+@settings(max_examples=15, suppress_health_check=FIXTURES)
 @given(data=st.data())
 def test_a_damaged_record_is_thrown_away(site: Site, kept: Kept, data: st.DataObject) -> None:
     Spool(kept.where).discard()
@@ -216,6 +241,20 @@ def test_another_artifact_starts_anew_and_replaces_what_was_kept(site: Site, kep
     assert kept.fetch(site, key="two") == OTHER
     assert kept.files() == [kept.record, kept.data]
     assert kept.data.read_bytes() == OTHER
+
+
+def test_what_was_kept_for_another_key_is_not_used(site: Site, kept: Kept) -> None:
+    kept.killed(site, limit=1_000_000)
+    assert kept.fetch(site, key="two") == CONTENT
+    assert site.ranges == [None, None]
+
+
+def test_a_link_in_the_place_of_the_kept_bytes_is_not_followed(site: Site, kept: Kept, tmp_path: Path) -> None:
+    kept.killed(site, limit=1_000_000)
+    kept.data.rename(tmp_path / "elsewhere")
+    kept.data.symlink_to(tmp_path / "elsewhere")
+    assert kept.fetch(site) == CONTENT
+    assert site.ranges == [None, None]
 
 
 def test_the_address_is_the_key_if_none_is_given_and_is_not_stored(site: Site, kept: Kept) -> None:
