@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Show the main job on real input, by the command alone: root filesystem -> image -> signed artifact -> verified, changed,
-# compared, checked for a target, and refused when tampered with. Fails if any step does not do what it says.
+# Show the main jobs on real input, by the commands alone: root filesystem -> image -> signed artifact -> verified,
+# changed, compared, checked for a target, and refused when tampered with; then a device of two files that installs,
+# tries and keeps it, and falls back from one that does not come up. Fails if any step does not do what it says.
 #
 #   DEMO_ROOTFS=debian    use a minimal Debian (root and debootstrap needed) instead of a small busybox system
 #   DEMO_FOLDER=PATH      where everything is made, and left to look at (build/demo)
@@ -46,6 +47,9 @@ step() {
     sed 's/^/    /' log
     printf '    %sexit code %d after %d ms%s\n' "$dim" "$1" "$took" "$plain"
 }
+
+# at WHAT: remembers what the device came to, for the timeline.
+at() { timeline+=("$(printf '%6d ms  %s' $((($(now) - began) / 1000000)) "$1")"); }
 
 said() { grep -qF -- "$1" log || fail "expected to read: $1"; }
 
@@ -117,9 +121,79 @@ step 4 bistable artifact verify -k stranger.pub v3.mender
 run 0 bistable artifact modify v3.mender -n v4 --drop-signature -o unsigned.mender
 step 4 bistable artifact verify -k release.pub unsigned.mender
 
+title "8. A device: two files are its slots, and a file is what its boot loader remembers"
+run 0 bistable artifact extract -k release.pub -o factory v1.mender
+mv factory/files/rootfs.ext4 slot-a.img
+truncate -s "$(stat -c %s slot-a.img)" slot-b.img
+printf 'device_type=demo-board\n' >device_type
+printf 'artifact_name=v1\n' >artifact_info
+cat >device.toml <<END
+[device]
+device-type-file = "$PWD/device_type"
+artifact-info-file = "$PWD/artifact_info"
+data-dir = "$PWD/data"
+[slots]
+a = "$PWD/slot-a.img"
+b = "$PWD/slot-b.img"
+[boot]
+backend = "simulated"
+simulated-state = "$PWD/device.json"
+[trust]
+verify-keys = ["$PWD/release.pub"]
+[modules]
+directories = ["$TOP/client/dist/modules/v3"]
+[scripts]
+rootfs-dir = "$PWD/scripts"
+[health]
+directory = "$PWD/health.d"
+END
+device() { python -m bistable.client.boot.simulated "$1" device.json "${@:2}"; }
+ctl() { bistablectl "$@" --config device.toml; }
+note "device: the machine around the slots; ctl: bistablectl with this device's configuration"
+timeline=() began=$(now)
+step 0 device create
+at "slot a runs v1"
+step 0 ctl doctor
+
+title "9. An update: to the other slot, read back, tried, kept"
+step 0 ctl install v3-gzip.mender
+installed=$took
+at "v3 is in slot b, verified and read back; slot a still runs"
+step 1 ctl commit
+said 'has to be rebooted first'
+step 0 device reboot
+said 'booted slot b'
+at "slot b runs, on trial"
+step 0 ctl commit
+said 'permanent'
+at "v3 is kept"
+step 0 ctl status
+
+title "10. Refused by the device: nothing of it runs, and slot b runs as before"
+step 1 ctl install tampered.mender
+step 1 ctl install unsigned.mender
+at "a tampered artifact and an unsigned one were refused"
+
+title "11. One that does not come up: the boot loader falls back, and the client reports it"
+run 0 bistable artifact modify v3.mender -n v4 -k release.key -o v4.mender
+step 0 ctl install v4.mender
+at "v4 is in slot a"
+step 0 device break a
+step 0 device reboot
+said 'booted slot b'
+at "slot a was tried three times and given up; slot b runs again"
+step 1 ctl commit
+said 'the boot loader fell back'
+at "v4 is reported as failed"
+step 0 ctl status
+said 'v4: failure'
+step 0 ctl history
+
 rm -f log
 title "Done: every step did what it says"
 note "an image of ${image_size}B: $(size v1.mender) with zstd, $(size v3-gzip.mender) with gzip"
 note "image made, hashed, compressed and signed in $written ms, verified in $verified ms"
 note "renamed and signed again in $renamed ms; a file put into the image in $copied ms"
+note "installed on the device, written and read back, in $installed ms; and what came of it there:"
+for moment in "${timeline[@]}"; do note "$moment"; done
 note "all of it is in $FOLDER, to look at"

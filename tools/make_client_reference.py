@@ -63,6 +63,7 @@ ADVICE: Final = {
     "says more.",
     "program": "Install the program that the message names, or look at its last lines.",
     "script": "Look at the state script that the message names.",
+    "server": "Check `server.urls`, the network and the clock; the server's own log has what it refused, and why.",
     "slot": "Check the slots in the configuration, and whether something mounts or writes to the one that is updated.",
     "store": "Is the data partition mounted, writable, and not full?",
     "store-damaged": "Nothing has to be done: the next command that changes something puts the file aside and "
