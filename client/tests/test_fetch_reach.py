@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from client_http import listening, saying
 
 from bistable.client.errors import HealthError
 from bistable.client.fetch import FetchSettings, require_reachable
@@ -60,3 +61,9 @@ def test_no_answer_is_a_reason_not_to_stay(nobody: str) -> None:
 def test_a_wish_without_a_server_is_never_fulfilled() -> None:
     with pytest.raises(HealthError, match="there is no server to be asked"):
         require_reachable([], FetchSettings(sleep=lambda _: None))
+
+
+def test_a_redirect_to_where_we_do_not_go_is_an_answer() -> None:
+    with listening() as site:
+        site.answers = [saying(302, Location="ftp://127.0.0.1/")]
+        require_reachable([site.url], FetchSettings(sleep=lambda _: pytest.fail("waited")))
