@@ -24,8 +24,9 @@ def gate(work: Work) -> Event:
             work.tell(STATUSES[step(state, Event.OPENED)])
             return Event.OPENED
         case Hold():
-            if (status := STATUSES.get(step(state, Event.HELD))) is not None:
-                work.tell(status)
+            paused = step(state, Event.HELD)
+            if paused in STATUSES:
+                work.tell(STATUSES[paused])
             return Event.HELD
         case _:
             raise AbortedError(f"cannot go on: {verdict.reason}")

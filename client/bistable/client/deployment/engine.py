@@ -102,8 +102,12 @@ class Engine:
         text = self._parts.store.record()
         return None if text is None else decode_record(text)
 
-    def begin(self, where: str, *, name: str, mode: Mode, stops: frozenset[State] = frozenset()) -> Stand:
+    def begin(
+        self, where: str, *, name: str, mode: Mode, stops: frozenset[State] = frozenset(), offered: bool = False
+    ) -> Stand:
         """Begin the update `name` with the artifact at `where` and lead it as far as it goes.
+
+        `offered`: it is the server's deployment of this name.
 
         Raises:
             BusyError: there is one in progress.
@@ -122,6 +126,7 @@ class Engine:
             where=where,
             boot_id=system.boot_id(),
             stops=stops,
+            offered=offered,
             began=system.wall(),
         )
         work = Work(self._parts, record)

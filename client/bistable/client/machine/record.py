@@ -44,6 +44,8 @@ class Record:
     state: State
     where: str
     boot_id: str
+    offered: bool = False
+    """It is a deployment of the server, which wants to know how it goes."""
     mark: Mark = Mark.FRESH
     offer: Offer | None = None
     origin: SlotName | None = None
