@@ -126,7 +126,8 @@ class Rig:
     kept_scripts: Sequence[Script] = ()
     watching: bool = False
     cut_in: Record | None = None
-    """What the store had when the cut came."""
+    """What the store had after the cut, and what was provided then."""
+    provided_in: dict[str, str] = field(default_factory=dict)
     states: list[State] = field(default_factory=list)
     _store: CutStore | None = None
 
@@ -161,7 +162,7 @@ class Rig:
         try:
             return act(self.engine())
         except PowerCutError:
-            self.cut_in = self.record()
+            self.cut_in, self.provided_in = self.record(), self.provides()
             if loss is Loss.POWER:
                 self.device.lose_power()
             return None

@@ -9,6 +9,7 @@ import pytest
 from client_device import BROKEN, NEW, OLD, A, B, Loss, Recorder, When
 from client_rig import HALF_PROVIDES, NEW_PROVIDES, OLD_PROVIDES, VALID_STATUSES, Rig, Scenario
 
+from bistable.client.deployment.engine import ENDING, WAY_BACK
 from bistable.client.machine import State
 from bistable.client.model import Mode, Point, RebootNeed
 
@@ -121,6 +122,7 @@ QUICK = [
 def check(rig: Rig, scenario: Scenario, full: Rig | None = None) -> None:
     """Check the end of an update; `full` is the same one without any cut."""
     results = rig.results()
+    _check_cut(rig)
     if full is not None and rig.cut_in is None and not results:
         assert "payload Download" not in rig.trace
         return
@@ -133,6 +135,17 @@ def check(rig: Rig, scenario: Scenario, full: Rig | None = None) -> None:
         assert rig.device.asked <= full.device.asked + rig.device.losses, "a needless reboot"
         if rig.device.losses == full.device.losses and results == full.results() and not _may_cost_the_update(rig):
             assert rig.device.asked == full.device.asked
+
+
+def _check_cut(rig: Rig) -> None:
+    """What the store holds is of one moment: provides change with the state, and an error comes with what follows."""
+    cut = rig.cut_in
+    if cut is None:
+        return
+    if cut.state not in {*WAY_BACK, *ENDING, State.AFTER_COMMIT}:
+        assert not cut.failed
+    if not cut.inconsistent:
+        assert rig.provided_in == (NEW_PROVIDES if cut.committed else OLD_PROVIDES)
 
 
 def _check_result(rig: Rig, scenario: Scenario, result: str, full: Rig | None) -> None:
