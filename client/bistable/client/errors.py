@@ -91,6 +91,12 @@ class FetchError(ClientError):
     code = "fetch"
 
 
+class ServerError(ClientError):
+    """The server cannot be reached, refused a request, or gave an answer that makes no sense."""
+
+    code = "server"
+
+
 class UnsuitableError(ClientError):
     """The artifact is sound but not for this device: device type, depends, or name."""
 

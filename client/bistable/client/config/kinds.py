@@ -162,6 +162,15 @@ def several(kind: Kind[T], form: str) -> Kind[tuple[T, ...]]:
     return Kind(form=form, read=read, many=True, secret=kind.secret)
 
 
+def _command(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list) or not value:
+        raise WrongValueError
+    return (_program(value[0]), *(_text(word) for word in value[1:]))
+
+
+COMMAND: Final = Kind(
+    form='a list of a program and its arguments, such as ["/usr/bin/signer", "--slot", "0"]', read=_command, many=True
+)
 PATHS: Final = several(PATH, "a list of absolute paths")
 TEXTS: Final = several(TEXT, "a list of texts")
 NUMBERS: Final = several(number(1), "a list of whole numbers")

@@ -9,6 +9,7 @@ from bistable.client.config.kinds import (
     BOOLEAN,
     BOOT_BACKEND,
     BOOT_SCHEME,
+    COMMAND,
     DEVICE,
     KEY,
     LOG_LEVEL,
@@ -341,10 +342,7 @@ class LogSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerSettings:
-    """The server that gives the device its updates.
-
-    Read and kept for the daemon, which is not part of this version; only `urls` is used: see `[commit]`.
-    """
+    """The server that gives the device its updates."""
 
     urls: tuple[str, ...] = field(
         default=(),
@@ -361,8 +359,22 @@ class ServerSettings:
     auth_key: Path | None = field(
         default=None,
         metadata=setting(
-            KEY, "The key the device logs in with; without it the daemon makes one.", Security__AuthPrivateKey=Form.TEXT
+            KEY,
+            "The key the device logs in with (PEM; Ed25519, P-256 or RSA); without it the one that the device has is "
+            "used, or one is made.",
+            Security__AuthPrivateKey=Form.TEXT,
         ),
+    )
+    auth_signer: tuple[str, ...] = field(
+        default=(),
+        metadata=setting(
+            COMMAND,
+            "A program that signs logins with a key that is not in a file, in a token for example: it reads what is to "
+            "be signed and writes the signature. `auth-public-key` is needed, too.",
+        ),
+    )
+    auth_public_key: Path | None = field(
+        default=None, metadata=setting(PATH, "The public half (PEM) of the key that `auth-signer` signs with.")
     )
     poll_interval: int = field(
         default=1800,

@@ -107,7 +107,7 @@ def _get(
         if begun and isinstance(cause, ssl.SSLCertVerificationError):
             # It was trusted a moment ago: somebody is in between, a captive portal for example, and may go away.
             raise broken(reason(cause)) from e
-        raise _no_answer(cause, settings) from e
+        raise no_answer(cause, settings) from e
 
 
 def _refusal(error: urllib.error.HTTPError, settings: FetchSettings) -> Failure:
@@ -126,7 +126,8 @@ def _refusal(error: urllib.error.HTTPError, settings: FetchSettings) -> Failure:
     return Failure(why)
 
 
-def _no_answer(cause: object, settings: FetchSettings) -> Failure:
+def no_answer(cause: object, settings: FetchSettings) -> Failure:
+    """Return what it means that no answer came, and why."""
     why = reason(cause)
     if isinstance(cause, ssl.SSLCertVerificationError):
         return _untrusted(cause, why, settings)
