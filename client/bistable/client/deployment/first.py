@@ -104,7 +104,7 @@ def _bootstrap(path: Path, device: Device, told: list[str]) -> dict[str, str] | 
 
 
 def _taken_over(device: Device, flight: "object", told: list[str]) -> Record | None:
-    """Return the record of an update that another client began: it installed what now runs."""
+    """Return the record of an update that another client began."""
     from bistable.client.adopt import InFlight, Stage
 
     assert isinstance(flight, InFlight)
@@ -126,7 +126,8 @@ def _taken_over(device: Device, flight: "object", told: list[str]) -> Record | N
             f"{flight.state}",
             hint="let the other client finish it, or roll it back, first",
         )
-    origin, target = _slots(device, came_back=flight.stage is Stage.ROLLED_BACK)
+    committed = flight.stage in {Stage.COMMITTED, Stage.CLEANING} and not flight.failed
+    origin, target = _slots(device, committed=committed)
     told.append(f"took over the update {flight.offer.name}, which another client began")
     record = Record(
         id=flight.deployment_id or str(uuid.uuid4()),
@@ -142,16 +143,21 @@ def _taken_over(device: Device, flight: "object", told: list[str]) -> Record | N
         # Another boot than this one: which, only the other client knew.
         install_boot_id="",
         restarted=True,
-        committed=flight.stage in {Stage.COMMITTED, Stage.CLEANING} and not flight.failed,
+        committed=committed,
         rolled_back=flight.rolled_back,
         began=device.system.wall(),
     )
     return record if not flight.failed else replace(record, aborted=not flight.rolled_back)
 
 
-def _slots(device: Device, *, came_back: bool) -> tuple[SlotName, SlotName]:
-    """Return the slot from which the update began, and the one it is in: what runs is what was installed."""
+def _slots(device: Device, *, committed: bool) -> tuple[SlotName, SlotName]:
+    """Return the slot from which the update began, and the one it is in.
+
+    What runs is what was installed if the boot loader has it on trial. Otherwise it was not booted yet, or the boot
+    loader fell back, and what runs is what ran before.
+    """
     running = device.running()
     assert device.pair is not None
     other = device.pair.other(running).name
-    return (running, other) if came_back else (other, running)
+    installed_runs = committed or not device.bootloader.status(running).good
+    return (other, running) if installed_runs else (running, other)
