@@ -1,7 +1,7 @@
 """Wherever the process is killed or the power is lost, an update comes to a legal end, and nothing needless is lost."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import client_rig
@@ -10,7 +10,7 @@ from client_device import BROKEN, NEW, OLD, A, B, Loss, Recorder, When
 from client_rig import HALF_PROVIDES, NEW_PROVIDES, OLD_PROVIDES, VALID_STATUSES, Rig, Scenario
 
 from bistable.client.deployment.engine import ENDING, WAY_BACK
-from bistable.client.machine import State
+from bistable.client.machine import Mark, Record, State
 from bistable.client.model import Mode, Point, RebootNeed
 
 
@@ -137,11 +137,27 @@ def check(rig: Rig, scenario: Scenario, full: Rig | None = None) -> None:
             assert rig.device.asked == full.device.asked
 
 
+REMEMBERED: dict[str, Callable[[Record], bool]] = {
+    "boot forbid b": lambda record: record.target == B,
+    "payload Download": lambda record: record.offer is not None,
+    "payload ArtifactInstall": lambda record: record.state is State.INSTALL and record.install_boot_id is not None,
+    "payload ArtifactReboot": lambda record: record.state is State.REBOOT and record.mark is Mark.STARTED,
+    "reboot": lambda record: record.mark is Mark.STARTED,
+    "payload ArtifactCommit": lambda record: record.state is State.COMMIT and record.mark is Mark.STARTED,
+    "payload ArtifactRollback": lambda record: record.state is State.ROLLBACK,
+    "payload ArtifactRollbackReboot": lambda record: record.mark is Mark.STARTED,
+    "payload Cleanup": lambda record: record.state is State.CLEANUP,
+}
+"""Call -> what the store holds before it is made."""
+
+
 def _check_cut(rig: Rig) -> None:
     """What the store holds is of one moment: provides change with the state, and an error comes with what follows."""
     cut = rig.cut_in
-    if cut is None:
+    if cut is None or rig.recorder.cut is None:
         return
+    remembered = REMEMBERED.get(rig.recorder.calls[rig.recorder.cut[0]])
+    assert remembered is None or remembered(cut), "a step is taken before it is remembered"
     if cut.state not in {*WAY_BACK, *ENDING, State.AFTER_COMMIT}:
         assert not cut.failed
     if not cut.inconsistent:
