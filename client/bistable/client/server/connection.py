@@ -23,6 +23,7 @@ class _Hurried(io.RawIOBase):
     def __init__(self, raw: io.RawIOBase, connection: socket.socket, settings: FetchSettings, seconds: float) -> None:
         self._raw, self._connection, self._settings = raw, connection, settings
         self._deadline = settings.monotonic() + seconds
+        self.ended = False
 
     def readable(self) -> bool:
         return True
@@ -33,7 +34,9 @@ class _Hurried(io.RawIOBase):
         if left <= 0:
             raise TimeoutError
         self._connection.settimeout(min(self._settings.timeout, left))
-        return self._raw.readinto(buffer)
+        count = self._raw.readinto(buffer)
+        self.ended = count == 0
+        return count
 
     def close(self) -> None:
         if not self.closed:
@@ -46,8 +49,14 @@ def _answers(settings: FetchSettings, seconds: float) -> Callable[..., http.clie
         def __init__(self, sock: socket.socket, *args: Any, **more: Any) -> None:
             super().__init__(sock, *args, **more)
             # The file that the base class has made keeps the socket open; it goes on doing that inside.
-            raw = self.fp.detach()
-            self.fp = io.BufferedReader(_Hurried(raw, sock, settings, seconds))
+            self._hurried = _Hurried(self.fp.detach(), sock, settings, seconds)
+            self.fp = io.BufferedReader(self._hurried)
+
+        def begin(self) -> None:
+            super().begin()
+            # To the base class a head that breaks off is one that is over, and a body without a size may be empty.
+            if self._hurried.ended:
+                raise http.client.IncompleteRead(b"")
 
     return Response
 
