@@ -24,6 +24,8 @@ setup: ## install what is needed: packages (after saying which) and .venv
 docs: setup ## write the reference of commands, and manual pages in build/man
 	@$(BIN)/python tools/make_reference.py
 	@$(BIN)/python tools/make_reference.py --man build/man
+	@$(BIN)/python tools/make_client_reference.py
+	@$(BIN)/python tools/make_client_reference.py --man build/man
 
 wheel: setup ## build wheel and source distribution in dist/
 	@$(BIN)/python -m build --no-isolation --outdir dist .

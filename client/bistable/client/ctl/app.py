@@ -25,6 +25,7 @@ COMMANDS: Final = {
     "commit": "keep an update that runs on trial",
     "rollback": "undo an update that is not permanent yet",
     "resume": "go on with an update that was held or interrupted",
+    "recover": "after a boot: see to the update in progress, leaving it where it is held",
     "abort": "stop an update, and undo what it did",
     "status": "show what runs, and where an update is",
     "show": "show an artifact, and whether this device would take it",
@@ -100,6 +101,8 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--version", action=_ShowVersion, nargs=0, help="show the version and exit")
     parser.set_defaults(command="status")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
+    if words and words[0].startswith("-") and words[0] not in {"-h", "--help", "--version"}:
+        parser.error(f"options such as {words[0]} stand behind the command")
     wanted = next((word for word in words if word in COMMANDS), None)
     for name, words_for_people in COMMANDS.items():
         made = commands.add_parser(name, help=words_for_people, add_help=name == wanted)

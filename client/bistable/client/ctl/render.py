@@ -48,7 +48,7 @@ def show_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     widths = [max(len(line[number]) for line in lines) for number in range(len(head))]
     for number, line in enumerate(lines):
         cells = [clean(cell).ljust(width) for cell, width in zip(line[:-1], widths, strict=False)]
-        text = "  ".join([*cells, clean(line[-1])])
+        text = "  ".join([*cells, clean(line[-1])]).rstrip()
         sys.stdout.write((coloured(text, BOLD, sys.stdout) if number == 0 else text) + "\n")
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from bistable.artifact.errors import BistableError
+from bistable.artifact.errors import BistableError, SignatureError
 from bistable.client.deployment import actions, undo
 from bistable.client.deployment.ports import Hold, Open, Refuse
 from bistable.client.deployment.suit import provides_after, provides_inconsistent
@@ -204,6 +204,9 @@ class Engine:
         """
         work = self._needed("commit")
         self._refuse_unbooted(work, "commit")
+        if work.record.state in WAY_BACK:
+            # Too late for that. It is finished here, so that whoever commits after each boot is told how it ended.
+            return self._lead(work)
         if work.record.state not in {*ON_TRIAL, State.REBOOT}:
             raise UsageError(f"cannot commit: the update is in the state {work.record.state.value}")
         automatic = work.record.reboot_need is RebootNeed.AUTOMATIC
@@ -280,7 +283,7 @@ class Engine:
         if (state, event) not in TABLE:
             log.info("%s: %s", state.value, error.what)
             return Event.DONE, {}
-        trouble = Trouble(code=code, what=error.what, state=state, hint=error.hint)
+        trouble = Trouble(code=code, what=error.what, state=state, hint=_hint(error))
         # Kept with the next state and not before: without it, a power cut between the two would leave an update that
         # goes on, and may end well, with an error that it does not have.
         told = work.record.with_trouble(trouble).trouble
@@ -290,7 +293,8 @@ class Engine:
         """Make the next state durable, together with `changes` and what it means for the rest of the store."""
         state = work.record.state
         following = step(state, event)
-        count = work.record.transitions + (following not in UNCOUNTED)
+        # A pause that ends is no step of the update, wherever it leads.
+        count = work.record.transitions + (following not in UNCOUNTED and event is not Event.CONTINUED)
         if count > LOOP_LIMIT and event is not Event.LOOPED and (state, Event.LOOPED) in TABLE:
             return self._move(work, Event.LOOPED, **{**changes, **_in_circles(replace(work.record, **changes))})
         changed = replace(
@@ -397,6 +401,13 @@ class Engine:
             trouble = record.with_trouble(told).trouble
         self._move(work, Event.ABORTED, undo=record.undo or undo, aborted=record.aborted or not undo, trouble=trouble)
         return self._lead(work)
+
+
+def _hint(error: BistableError) -> str | None:
+    if isinstance(error, SignatureError):
+        # What the library says is for people who build artifacts.
+        return "sign it with a key whose public half is in trust.verify-keys"
+    return error.hint
 
 
 def _unbooted(verb: str) -> NotBootedError:

@@ -48,7 +48,8 @@ TABLE: Final[Mapping[tuple[State, Event], State]] = {
     (State.GATE_COMMIT, Event.HELD): State.PAUSED_COMMIT,
     (State.GATE_COMMIT, Event.FAILED): State.ROLLBACK,
     (State.GATE_COMMIT, Event.ABORTED): State.ROLLBACK,
-    (State.PAUSED_COMMIT, Event.CONTINUED): State.GATE_COMMIT,
+    # What was healthy before the pause is asked again: days may have passed.
+    (State.PAUSED_COMMIT, Event.CONTINUED): State.CHECK,
     (State.PAUSED_COMMIT, Event.FAILED): State.ROLLBACK,
     (State.PAUSED_COMMIT, Event.ABORTED): State.ROLLBACK,
     (State.COMMIT, Event.DONE): State.AFTER_COMMIT,

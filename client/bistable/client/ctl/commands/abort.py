@@ -1,6 +1,7 @@
 """bistablectl abort."""
 
 import argparse
+from dataclasses import replace
 
 from bistable.client.ctl.outcome import show_stand
 from bistable.client.ctl.session import leading
@@ -20,7 +21,7 @@ def run(options: argparse.Namespace) -> int:
     """Abort."""
     with leading(options) as led:
         stand = led.engine.abort(options.reason)
-        code = show_stand(stand, led, options)
-        # It was asked for: that it was aborted is success.
+        # It was asked for: that it was aborted is success, and no error to be shown.
         done = stand.trouble is not None and stand.trouble.code == AbortedError.code
+        code = show_stand(replace(stand, trouble=None) if done else stand, led, options)
         return 0 if done else code

@@ -6,10 +6,11 @@ from typing import Any
 from bistable.artifact.errors import BistableError
 from bistable.client.ctl import render
 from bistable.client.ctl.outcome import advice
-from bistable.client.ctl.session import device_of, looking
+from bistable.client.ctl.session import LOCK, device_of, looking
 from bistable.client.deployment.device import Device, line_of
 from bistable.client.deployment.suit import NAME
 from bistable.client.errors import ClientError
+from bistable.client.files import open_locked
 from bistable.client.machine import Facts, Record, State, decode_record, recover
 
 DESCRIPTION = """Show what this device runs, where an update is, and what can be done with it. Changes nothing."""
@@ -68,10 +69,11 @@ def _slots(device: Device) -> tuple[dict[str, Any] | None, str | None]:
 
 def _update(record: Record, device: Device) -> dict[str, Any]:
     try:
-        payloads_say = None if record.target is None else device.running() == record.target
-        state = recover(record, Facts(boot_id=device.system.boot_id(), on_target=payloads_say))
+        on_target = None if record.target is None else device.running() == record.target
+        state = recover(record, Facts(boot_id=device.system.boot_id(), on_target=on_target))
     except BistableError:
-        state = record.state
+        on_target, state = None, record.state
+    busy = _at_work(device)
     return {
         "id": record.id,
         "artifact": None if record.offer is None else record.offer.name,
@@ -79,11 +81,29 @@ def _update(record: Record, device: Device) -> dict[str, Any]:
         "continues_in": state.value,
         "where": record.where,
         "error": None if record.trouble is None else record.trouble.what,
-        "next": advice(record) if state is record.state else _changed(state),
+        "at_work": busy,
+        "next": _next(record, state, on_target, busy=busy),
     }
 
 
-def _changed(state: State) -> str:
+def _at_work(device: Device) -> bool:
+    """Return whether another process leads the update just now."""
+    try:
+        with open_locked(device.settings.device.data_dir / LOCK) as held:
+            return held is None
+    except OSError:
+        return False
+
+
+def _next(record: Record, state: State, on_target: bool | None, *, busy: bool) -> str:
+    if busy:
+        return "It is at work."
+    return advice(record) if state is record.state else _changed(state, on_target)
+
+
+def _changed(state: State, on_target: bool | None) -> str:
+    if on_target is False and state in {State.VERIFY, State.ROLLBACK}:
+        return "The boot loader went back to what ran before. 'bistablectl recover' finishes the rollback."
     if state is State.VERIFY:
         return "It was rebooted. 'bistablectl commit' keeps it if it is sound, 'rollback' undoes it."
     if state is State.VERIFY_ROLLBACK:

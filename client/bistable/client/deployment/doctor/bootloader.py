@@ -2,12 +2,17 @@
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
 
 from bistable.client.boot import Canary
 from bistable.client.boot.ports import Probing
+from bistable.client.config import BootBackend
 from bistable.client.deployment.device import Device
 from bistable.client.deployment.doctor.finding import Finding, bad, doubt, good, note
 from bistable.client.slots import SlotPair, mounted_at, size_of
+
+FW_ENV_CONFIG: Final = Path("/etc/fw_env.config")
 
 
 def examine_slots(device: Device) -> Iterator[Finding]:
@@ -52,6 +57,22 @@ def _sizes(pair: SlotPair) -> Iterator[Finding]:
         yield good("slots", f"both hold {a // (1024 * 1024)} MiB")
 
 
+def _copies(path: Path) -> Iterator[Finding]:
+    """One copy of the environment means that a power cut in the middle of writing it may cost it."""
+    try:
+        lines = path.read_text("utf-8", "replace").splitlines()
+    except OSError:
+        # GRUB's and systemd-boot's tools have no such file.
+        return
+    copies = sum(bool(line.strip()) and not line.lstrip().startswith("#") for line in lines)
+    if copies == 1:
+        yield doubt(
+            "boot loader",
+            f"{path} names one copy of the environment: a power cut while it is written may lose it",
+            "build U-Boot with CONFIG_SYS_REDUNDAND_ENVIRONMENT, and name both copies",
+        )
+
+
 def examine_bootloader(device: Device) -> Iterator[Finding]:
     """Look whether the boot loader can be read and told, and whether it listens."""
     if device.pair is None:
@@ -71,6 +92,8 @@ def examine_bootloader(device: Device) -> Iterator[Finding]:
             f"the running slot {running} is not known to be good: it is on trial",
             "`bistablectl status` says whether an update waits for its commit",
         )
+    if device.backend is BootBackend.UBOOT:
+        yield from _copies(device.settings.boot.env_config or FW_ENV_CONFIG)
     if isinstance(boot, Probing):
         boot.probe()
         yield good("boot loader", "it can be written: a variable was set and read back")
