@@ -1,5 +1,6 @@
 """What helps others to find a fault on this device, without what must not leave it."""
 
+import io
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -68,13 +69,25 @@ def write_bundle(path: Path, parts: Mapping[str, str]) -> None:
     Raises:
         ClientError: there is such a file already, or it cannot be written.
     """
-    import zipfile
-
     if path.exists():
         raise ClientError(f"cannot write {path}: it exists", hint="name another one with -o")
-    with replacing(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, text in sorted(parts.items()):
-            archive.writestr(f"{path.stem}/{name}", text)
+    with replacing(path) as file:
+        file.write(_zipped(path.stem, parts))
+
+
+def bundle(loaded: Loaded, device: Device) -> bytes:
+    """Return all parts as a ZIP file."""
+    return _zipped("bistable-support", collect(loaded, device))
+
+
+def _zipped(folder: str, parts: Mapping[str, str]) -> bytes:
+    import zipfile
+
+    with io.BytesIO() as file:
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, text in sorted(parts.items()):
+                archive.writestr(f"{folder}/{name}", text)
+        return file.getvalue()
 
 
 def _text(path: str) -> str:

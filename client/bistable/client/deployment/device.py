@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from bistable.artifact.trust import Policy
     from bistable.client.boot import Bootloader
     from bistable.client.deployment.payloads import DevicePayloads
-    from bistable.client.deployment.ports import Reporter
     from bistable.client.deployment.trial import DeviceHealth
     from bistable.client.deployment.work import Parts
     from bistable.client.fetch import FetchSettings, Spool
@@ -266,7 +265,7 @@ class Device:
             check=self._check,
         )
 
-    def parts(self, store: "Store", reporter: "Reporter | None" = None) -> "Parts":
+    def parts(self, store: "Store") -> "Parts":
         """Return all parts of an update that is led at the command line."""
         from bistable.client.deployment.sources import FetchedSources
         from bistable.client.deployment.standalone import SilentReporter, StandaloneGates
@@ -281,7 +280,7 @@ class Device:
             scripts=self.scripts(),
             gates=StandaloneGates(),
             health=self.health(),
-            reporter=reporter or SilentReporter(self.require_reachable),
+            reporter=SilentReporter(self.require_reachable),
             watchdog=make_watchdog(self.settings.watchdog, self.system.boottime),
             policy=self.policy,
             device_type=self.device_type,

@@ -24,7 +24,9 @@ class FetchedSources:
         """Open the artifact from its start."""
         from bistable.client.fetch import open_artifact
 
-        with open_artifact(record.where, self.settings, spool=self.spool) as source:
+        # A server gives the same deployment another address each time it is asked.
+        key = record.id if record.offered else None
+        with open_artifact(record.where, self.settings, spool=self.spool, key=key) as source:
             yield source
 
     def discard(self, record: Record) -> None:

@@ -1,0 +1,87 @@
+"""Everything between this device and its server, wired from the settings."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from bistable.client.deployment.device import Device
+from bistable.client.deployment.reporting import Kept, Reach, ServerReporter
+from bistable.client.server import (
+    Authenticator,
+    Credentials,
+    Deployments,
+    DeviceKey,
+    Door,
+    Inventory,
+    Session,
+    Standing,
+    command_key,
+    find_key,
+    read_log,
+    report_attempts,
+)
+
+OWN_KEY: Final = "device-key.pem"
+LEGACY_KEY: Final = Path("/var/lib/mender/mender-agent.pem")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fleet:
+    """The server's side: logging in, deployments, inventory, and the reporter that tells how an update goes."""
+
+    authenticator: Authenticator
+    deployments: Deployments
+    inventory: Inventory
+    reporter: ServerReporter
+
+
+def make_fleet(device: Device, kept: Kept, on_login: Callable[[Standing], None]) -> Fleet | None:
+    """Return the server's side; None if no server is configured.
+
+    Raises:
+        ConfigError: what is configured cannot be used.
+    """
+    settings = device.settings.server
+    if not settings.urls:
+        return None
+    door = Door(device.fetch_settings())
+    tenant = None if settings.tenant_token is None else settings.tenant_token.value
+    credentials = Credentials(identity=lambda: _identity(device), key=lambda: _key(device), tenant_token=tenant)
+    authenticator = Authenticator(settings.urls, door, credentials, on_change=on_login)
+    session = Session(door, authenticator)
+    deployments = Deployments(session)
+    attempts = report_attempts(settings.poll_interval, settings.retry_interval)
+    required = device.settings.commit.require_server_reachable
+    reporter = ServerReporter(
+        deployments,
+        kept,
+        forget_login=authenticator.forget,
+        read_log=lambda deployment: read_log(log_directory(device), deployment),
+        reach=Reach(attempts=attempts, interval=settings.retry_interval) if required else None,
+    )
+    return Fleet(
+        authenticator=authenticator,
+        deployments=deployments,
+        inventory=Inventory(session, kept),
+        reporter=reporter,
+    )
+
+
+def log_directory(device: Device) -> Path:
+    """Return where the logs of deployments are."""
+    return device.settings.server.log_dir or device.settings.device.data_dir
+
+
+def _identity(device: Device) -> Mapping[str, str | Sequence[str]]:
+    from bistable.client.attributes import identity
+
+    return identity(device.settings.attributes.identity_programs)
+
+
+def _key(device: Device) -> DeviceKey:
+    settings = device.settings.server
+    if settings.auth_signer:
+        return command_key(settings.auth_signer, settings.auth_public_key)
+    own = device.settings.device.data_dir / OWN_KEY
+    return find_key(own, chosen=settings.auth_key, existing=LEGACY_KEY)

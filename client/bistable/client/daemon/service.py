@@ -1,0 +1,493 @@
+"""The service as applications and operators see it; it runs in the event loop, and gives work to the worker thread."""
+
+import asyncio
+import json
+import logging
+import random
+import time
+import uuid
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any, Final, TypeVar
+
+from bistable.artifact.errors import BistableError
+from bistable.client.bus.ports import Held, ProgressView, SlotView, View
+from bistable.client.config import Loaded
+from bistable.client.daemon.brake import Brake, StoppingError
+from bistable.client.daemon.inhibitors import Inhibitors
+from bistable.client.daemon.leader import Holding, Leader
+from bistable.client.daemon.schedule import Schedule
+from bistable.client.deployment.device import Device
+from bistable.client.deployment.engine import Stand
+from bistable.client.deployment.pauses import Pause
+from bistable.client.errors import BusyError, ClientError, NothingToDoError, StoreError, UsageError
+from bistable.client.machine import ON_TRIAL, PAUSES, TABLE, Event, Mark, Record, State
+from bistable.client.model import Point
+from bistable.client.server import Standing, TransientServerError
+from bistable.client.store import Store
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+REBOOT_PATIENCE: Final = 600.0
+"""Seconds after which a reboot that was asked for is asked for again."""
+
+BUSY_PATIENCE: Final = 5.0
+STORE_PATIENCE: Final = 60.0
+"""Seconds until it is tried again what a command at the device, or a full disk, kept from being done."""
+
+SOONEST: Final = 0.05
+"""Seconds between two looks at a pause at least, however often something changes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """What the service is made of."""
+
+    loaded: Loaded
+    device: Device
+    store: Store
+    leader: Leader
+    holding: Holding
+    inhibitors: Inhibitors
+    brake: Brake
+    schedule: Schedule | None
+    standing: Callable[[], Standing]
+
+
+class DaemonService:
+    """Implements bus.ports.Service. `clock` is CLOCK_BOOTTIME."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, clock: Callable[[], float]) -> None:
+        self._loop, self._clock = loop, clock
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix="leader")
+        self._listeners: list[Callable[[View, View], None]] = []
+        self._token_listeners: list[Callable[[str, str], None]] = []
+        self._view = View(state=State.IDLE.value)
+        self._record: Record | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._due: Callable[[], Stand] | None = None
+        self._began: tuple[int, float] | None = None
+        self._working = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def start(self, made: Made) -> None:
+        """Begin the work."""
+        self._made = made
+        self._schedule = made.schedule
+        self._spawn(self._lead(made.leader.begin_service))
+
+    async def close(self, patience: float) -> bool:
+        """Stop the work where it is, and return whether it stopped; it goes on when the service starts again."""
+        self._made.brake.stop()
+        if self._timer is not None:
+            self._timer.cancel()
+        self._worker.shutdown(wait=False, cancel_futures=True)
+        done = await asyncio.wait(self._tasks, timeout=patience) if self._tasks else (set(), set())
+        return not done[1]
+
+    def nudge(self, call: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Make a call that nobody waits for: a signal has no answer."""
+        self._spawn(_tolerant(call()))
+
+    # --- work
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        """Have the worker thread do something, after all it has been given before."""
+        self._working += 1
+        try:
+            return await self._loop.run_in_executor(self._worker, work)
+        except StoppingError as e:
+            raise asyncio.CancelledError from e
+        finally:
+            self._working -= 1
+
+    async def _lead(self, work: Callable[[], Stand]) -> None:
+        """Do something with the update, then see when to do the next thing."""
+        try:
+            stand = await self._run(work)
+        except BusyError:
+            self._again(BUSY_PATIENCE, work)
+        except TransientServerError as e:
+            log.info("%s", e.what)
+            self._failed(e.retry_after)
+        except StoreError as e:
+            log.warning("%s", e.what)
+            self._again(STORE_PATIENCE, self._made.leader.recover)
+        except BistableError as e:
+            log.info("%s", e.what)
+            self._failed(None)
+        else:
+            self._rest(stand)
+
+    def _failed(self, asked: float | None) -> None:
+        if self._schedule is not None:
+            self._schedule = self._schedule.failed(self._clock(), random.random, asked)
+        self._plan()
+
+    def _rest(self, stand: Stand) -> None:
+        """Plan what comes after a rest of the update, or after its end."""
+        self._show(stand)
+        record = stand.record
+        if record is None:
+            if stand.ended is not None and self._schedule is not None:
+                self._schedule = self._schedule.inventory_now(self._clock())
+            self._plan()
+        elif record.state in PAUSES:
+            self._again(self._next_look(), self._made.leader.refresh)
+        else:
+            self._again(REBOOT_PATIENCE, self._made.leader.recover)
+
+    def _next_look(self) -> float | None:
+        """Return the seconds until something about who holds an update changes by itself."""
+        waits = [
+            wait for wait in (self._made.holding.maps.wait(), self._made.inhibitors.next_end()) if wait is not None
+        ]
+        return max(min(waits), SOONEST) if waits else None
+
+    def _plan(self) -> None:
+        """Plan the next question to the server; only an idle device asks."""
+        if self._schedule is None:
+            self._again(None, self._due or self._made.leader.recover)
+            return
+        due = self._schedule.next_at - self._clock()
+        self._set_timer(max(0.0, due), lambda: self._spawn(self._ask()))
+        self._publish(next_check=self._schedule.poll_at)
+
+    async def _ask(self) -> None:
+        """Do what is due: send the inventory, ask for an update."""
+        assert self._schedule is not None
+        now = self._clock()
+        if self._schedule.inventory_at <= now:
+            try:
+                await self._run(lambda: self._made.leader.send_inventory(full=False))
+                self._schedule = self._schedule.sent(self._clock(), random.random)
+            except BistableError as e:
+                log.info("%s", e.what)
+                self._failed(getattr(e, "retry_after", None))
+                return
+        if self._schedule.poll_at <= now:
+            # Before the answer: an update that is found may take until the next reboot.
+            self._schedule = self._schedule.polled(now, random.random)
+            await self._lead(self._made.leader.poll)
+        else:
+            self._plan()
+
+    def _again(self, seconds: float | None, work: Callable[[], Stand]) -> None:
+        """Do something later; with None only when something changes."""
+        self._due = work
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if seconds is not None:
+            self._set_timer(seconds, lambda: self._spawn(self._lead(work)))
+
+    def _set_timer(self, seconds: float, then: Callable[[], None]) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_later(seconds, then)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = self._loop.create_task(_quietly(work))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    # --- what other threads tell
+
+    def changed(self) -> None:
+        """Learn, in any thread, that somebody holds an update or does not any more."""
+        self._loop.call_soon_threadsafe(self._look)
+
+    def _look(self) -> None:
+        self._publish(holders=self._made.inhibitors.views())
+        if self._record is not None and self._record.state in PAUSES and not self._working:
+            self._again(SOONEST, self._made.leader.reconsider)
+
+    def entered(self, record: Record | None) -> None:
+        """Learn, in the worker thread, in which state the update is."""
+        self._loop.call_soon_threadsafe(self._show_record, record)
+
+    def substate(self, words: str) -> None:
+        """Learn, in the worker thread, what is done."""
+        self._loop.call_soon_threadsafe(lambda: self._publish(substate=words))
+
+    def progress(self, done: int, total: int | None) -> None:
+        """Learn, in the worker thread, how far the artifact is in."""
+        self._loop.call_soon_threadsafe(self._show_progress, done, total)
+
+    def logged_in(self, standing: Standing) -> None:
+        """Learn, in the worker thread, of another token."""
+        self._loop.call_soon_threadsafe(self._show_token, standing)
+
+    # --- the view
+
+    def view(self) -> View:
+        """Return what is to be seen now."""
+        return self._view
+
+    def subscribe(self, listener: Callable[[View, View], None]) -> None:
+        """Have `listener` called with the view before and after each change."""
+        self._listeners.append(listener)
+
+    def _publish(self, **changes: object) -> None:
+        before, self._view = self._view, replace(self._view, **changes)  # type: ignore[arg-type]
+        if before != self._view:
+            for listener in self._listeners:
+                listener(before, self._view)
+
+    def _show_record(self, record: Record | None) -> None:
+        self._record = record
+        if record is None:
+            self._publish(
+                state=State.IDLE.value,
+                update_id="",
+                artifact="",
+                held_at="",
+                held_by=(),
+                progress=None,
+                reboot_required=False,
+                substate="",
+                actions=_actions(None),
+            )
+            return
+        point = PAUSES.get(record.state)
+        holders = () if point is None else self._made.holding.gates.holders(point, record)
+        awaited = record.state in {State.REBOOT, State.ROLLBACK_REBOOT} and record.mark is Mark.STARTED
+        self._publish(
+            state=record.state.value,
+            update_id=record.id,
+            artifact="" if record.offer is None else record.offer.name,
+            held_at="" if point is None else point.value,
+            held_by=tuple(str(holder) for holder in holders),
+            actions=_actions(record),
+            progress=self._view.progress if record.state is State.DOWNLOAD else None,
+            reboot_required=awaited or record.state is State.PAUSED_REBOOT,
+            last_error_code="" if record.trouble is None else record.trouble.code,
+            last_error="" if record.trouble is None else record.trouble.what,
+        )
+
+    def _show(self, stand: Stand) -> None:
+        self._show_record(stand.record)
+        if stand.ended is not None:
+            trouble = stand.trouble
+            self._publish(
+                last_result=stand.ended.result,
+                last_error_code="" if trouble is None else trouble.code,
+                last_error="" if trouble is None else trouble.what,
+            )
+        self._spawn(self._show_device())
+
+    async def _show_device(self) -> None:
+        """Show slots and provides; the boot loader may take a moment to answer."""
+        slots, name = await self._run(self._look_at_device)
+        self._publish(slots=slots, current_artifact=name)
+
+    def _look_at_device(self) -> tuple[tuple[SlotView, ...], str]:
+        device = self._made.device
+        name = self._made.store.provides().get("artifact_name", "")
+        try:
+            if device.pair is None:
+                return (), name
+            running = device.running()
+            slots = []
+            for slot in (device.pair.a, device.pair.b):
+                status = device.bootloader.status(slot.name)
+                slots.append(
+                    SlotView(
+                        name=slot.name,
+                        device=str(slot.device),
+                        running=slot.name == running,
+                        bootable=status.bootable,
+                        good=status.good,
+                        tries_left=status.tries_left,
+                    )
+                )
+        except ClientError as e:
+            log.info("%s", e.what)
+            return (), name
+        return tuple(slots), name
+
+    def _show_progress(self, done: int, total: int | None) -> None:
+        now = time.monotonic()
+        if self._began is None or done < self._began[0]:
+            self._began = (done, now)
+        first, since = self._began
+        elapsed = now - since
+        rate = (done - first) / elapsed if elapsed > 0.5 else None
+        left = (total - done) / rate if rate and total is not None else None
+        self._publish(progress=ProgressView(done=done, total=total, rate=rate, left=left))
+
+    # --- calls
+
+    async def check(self) -> None:
+        """Ask the server for an update now."""
+        if self._schedule is None:
+            raise ClientError("cannot ask for an update: no server is configured", hint="set server.urls")
+        self._refuse_busy("check")
+        self._schedule = self._schedule.now(self._clock())
+        self._plan()
+
+    async def send_inventory(self) -> None:
+        """Send the whole inventory now."""
+        await self._run(lambda: self._made.leader.send_inventory(full=True))
+
+    async def install(self, where: str, job: str, stops: Sequence[Point]) -> str:
+        """Begin an update; return its id at once."""
+        name = job or str(uuid.uuid4())
+        if self._record is not None and self._record.id == name:
+            return name
+        self._refuse_busy("install")
+        self._spawn(self._lead(lambda: self._made.leader.install(where, name, stops)))
+        return name
+
+    async def pause(self, points: Sequence[Point], update_id: str) -> None:
+        """Hold the update in progress at points."""
+        pause = Pause(who="an operator", why="asked for a pause")
+        if self._record is None:
+            raise NothingToDoError("cannot pause: there is no update in progress", hint="inhibit holds those to come")
+        # Not in the worker: what is to be held may be at work there.
+        self._made.leader.pause(points, update_id, pause)
+        self._look()
+
+    async def proceed(self, update_id: str, point: Point, *, force: bool) -> None:
+        """Let an update go on that waits at a point."""
+        if self._record is None or PAUSES.get(self._record.state) is not point:
+            raise UsageError(f"cannot go on: no update waits before the {point.value}")
+        await self._called(lambda: self._made.leader.proceed(update_id, point, force=force))
+
+    async def abort(self, update_id: str, reason: str) -> None:
+        """Stop the update; what was installed is rolled back."""
+        record = self._record
+        if record is None or (update_id and update_id != record.id):
+            raise NothingToDoError("cannot abort: this update is not in progress")
+        if (record.state, Event.ABORTED) not in TABLE:
+            raise UsageError(f"cannot abort: the update is in the state {record.state.value}")
+        self._made.brake.abort(record.id, reason)
+        await self._called(lambda: self._made.leader.abort(record.id, reason))
+
+    async def commit(self) -> None:
+        """Keep the update on trial."""
+        await self._called(self._made.leader.commit)
+
+    async def rollback(self) -> None:
+        """Undo the update that is not permanent yet."""
+        await self._called(self._made.leader.rollback)
+
+    async def _called(self, work: Callable[[], Stand]) -> None:
+        """Do what somebody asked for, and tell them if it cannot be done; then go on as after any work."""
+        try:
+            stand = await self._run(work)
+        except ClientError:
+            if self._record is not None and self._record.state in PAUSES:
+                self._again(self._next_look(), self._made.leader.refresh)
+            raise
+        self._rest(stand)
+
+    def inhibit(self, points: Sequence[Point], who: str, why: str, mode: str, seconds: float | None) -> Held:
+        """Hold updates at points until `release`."""
+        return self._made.inhibitors.hold(points, who, why, mode, seconds)
+
+    async def set_control_map(self, text: str) -> int:
+        """Take an update control map."""
+        return self._made.holding.maps.set_local(text)
+
+    def control_maps(self) -> str:
+        """Return all maps and what they come to, as JSON."""
+        from bistable.client.maps import encode_map
+
+        maps = self._made.holding.maps
+        merged = maps.merged("" if self._record is None else self._record.id)
+        listed = [
+            {"source": entry.source.value, "map": encode_map(entry.control_map)}
+            for entry in maps.pool().entries.values()
+        ]
+        comes_to = {}
+        for point, decision in merged.items():
+            by = [f"{voice.source.value}:{voice.id}" for voice in decision.by]
+            comes_to[point.value] = {"action": decision.action.value, "by": by}
+        return json.dumps({"maps": listed, "merged": comes_to}, sort_keys=True)
+
+    async def history(self) -> Sequence[Mapping[str, str]]:
+        """Return the updates that ended, the latest first."""
+        names = ("id", "artifact", "result", "error", "where")
+        return [
+            {
+                **{name: getattr(one, name) or "" for name in names},
+                "began": f"{one.began:.0f}",
+                "ended": f"{one.ended:.0f}",
+            }
+            for one in self._made.store.history()
+        ]
+
+    async def support_bundle(self) -> bytes:
+        """Return a support bundle."""
+        from bistable.client.deployment.bundle import bundle
+
+        return await self._loop.run_in_executor(None, lambda: bundle(self._made.loaded, self._made.device))
+
+    def token(self) -> tuple[str, str]:
+        """Return the token of the server and the server's address."""
+        standing = self._made.standing()
+        return (standing.token or "", standing.server or "")
+
+    async def fetch_token(self) -> bool:
+        """Begin a login."""
+        if self._schedule is None:
+            return False
+        self._spawn(self._login())
+        return True
+
+    async def _login(self) -> None:
+        try:
+            await self._run(self._made.leader.login)
+        except BistableError as e:
+            log.info("%s", e.what)
+        self._show_token(self._made.standing())
+
+    def subscribe_token(self, listener: Callable[[str, str], None]) -> None:
+        """Have `listener` called after each login attempt."""
+        self._token_listeners.append(listener)
+
+    def _show_token(self, standing: Standing) -> None:
+        for listener in self._token_listeners:
+            listener(standing.token or "", standing.server or "")
+
+    def _refuse_busy(self, verb: str) -> None:
+        if self._record is not None:
+            raise BusyError(
+                f"cannot {verb}: an update is in progress, in the state {self._record.state.value}",
+                hint="it can go on or be aborted",
+            )
+
+
+def _actions(record: Record | None) -> tuple[str, ...]:
+    """Return what may be called now."""
+    if record is None:
+        return ("install",)
+    found = []
+    if record.state in PAUSES:
+        found.append("continue")
+    if (record.state, Event.ABORTED) in TABLE:
+        found.append("abort")
+    if record.state in ON_TRIAL:
+        found += ["commit", "rollback"]
+    return tuple(found)
+
+
+async def _tolerant(work: Coroutine[Any, Any, None]) -> None:
+    try:
+        await work
+    except BistableError as e:
+        log.info("%s", e.what)
+
+
+async def _quietly(work: Coroutine[Any, Any, None]) -> None:
+    """Have a fault of the program in the log, and the service go on."""
+    try:
+        await work
+    except asyncio.CancelledError:
+        raise
+    except Exception:
+        log.exception("internal error; please report it")
