@@ -1,6 +1,5 @@
 """What the server has for this device, and what it is told of that."""
 
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NoReturn
 
@@ -74,7 +73,6 @@ class Deployments:
     def __init__(self, caller: Caller) -> None:
         self._caller = caller
         self._ways: dict[str, int] = {}
-        self._turn = threading.Lock()
 
     def next(self, provides: Mapping[str, str], patience: Patience = USUAL) -> Offered | None:
         """Return the next deployment; `provides` has the device type in it, as `device_type`.
@@ -86,28 +84,18 @@ class Deployments:
             TransientServerError: the server could not be asked.
             ServerError: it refuses to say.
         """
-        with self._turn:
-            server = self._caller.server(patience)
-            way = self._ways.get(server, 0)
-            for _ in range(2 * len(WAYS)):
-                answer = self._caller.call(WAYS[way](provides), patience)
-                if answer.server != server:
-                    server, way = answer.server, self._ways.get(answer.server, 0)
-                    if answer.status in UNKNOWN_PATH:
-                        continue
-                elif answer.status in UNKNOWN_PATH:
-                    way += 1
-                    if way == len(WAYS):
-                        break
-                    continue
-                else:
-                    self._ways[server] = way
+        while True:
+            answer = self._caller.call(lambda server: WAYS[self._ways.get(server, 0)](provides), patience)
+            if answer.status not in UNKNOWN_PATH:
                 return _offer_of(answer)
-            # It may be another program by the next time, or be mended.
-            self._ways.pop(server, None)
-            raise ServerError(
-                "cannot ask for a deployment: the server knows none of the ways to ask", hint="check server.urls"
-            )
+            way = self._ways.get(answer.server, 0) + 1
+            if way == len(WAYS):
+                # It may be another program by the next time, or be mended.
+                self._ways.pop(answer.server, None)
+                raise ServerError(
+                    "cannot ask for a deployment: the server knows none of the ways to ask", hint="check server.urls"
+                )
+            self._ways[answer.server] = way
 
     def control_map(self, deployment: str, patience: Patience = USUAL) -> str | None:
         """Return the control map of a deployment as JSON that is not understood yet; None if it has none.

@@ -1,8 +1,9 @@
 """Asks the server on behalf of a device that is logged in: again when it fails, and others when it keeps failing."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeAlias
 
 from bistable.client.fetch.failures import Failure
 from bistable.client.fetch.settings import wait
@@ -30,10 +31,14 @@ class Patience:
     steady: float | None = None
 
 
+Asked: TypeAlias = Request | Callable[[str], Request]
+"""A request, or what makes it for a server: they may know different ones."""
+
+
 class Caller(Protocol):
     """What asks the server."""
 
-    def call(self, request: Request, patience: Patience = ...) -> Answer:
+    def call(self, request: Asked, patience: Patience = ...) -> Answer:
         """Return the server's answer, whatever it says that time cannot heal."""
         ...
 
@@ -57,7 +62,7 @@ class Session:
         """
         return self._repeated(None, patience).server
 
-    def call(self, request: Request, patience: Patience = Patience()) -> Answer:
+    def call(self, request: Asked, patience: Patience = Patience()) -> Answer:
         """Return the answer: good, or a refusal that asking again would not change.
 
         A web page is no answer, but with 404 it may be what a server says that does not know the path.
@@ -69,7 +74,7 @@ class Session:
         """
         return self._repeated(request, patience)
 
-    def _repeated(self, request: Request | None, patience: Patience) -> Answer:
+    def _repeated(self, request: Asked | None, patience: Patience) -> Answer:
         count = 0
         while True:
             try:
@@ -78,7 +83,7 @@ class Session:
                 count += 1
                 self._wait(failure, count, patience)
 
-    def _round(self, request: Request | None) -> Answer:
+    def _round(self, request: Asked | None) -> Answer:
         """Ask one server after the other, until one answers.
 
         Raises:
@@ -96,7 +101,7 @@ class Session:
                 self._login.leave(e.server)
         raise most_hopeful(failures)
 
-    def _once(self, request: Request | None) -> Answer:
+    def _once(self, request: Asked | None) -> Answer:
         standing = self._login.current()
         if request is None:
             return Answer(server=_accepted(standing.server), status=200)
@@ -110,9 +115,9 @@ class Session:
             raise NotAcceptedError(f"cannot ask the server: it let the device in, but {refusal(answer)}")
         return answer
 
-    def _ask(self, server: str, request: Request, token: str | None) -> Answer:
+    def _ask(self, server: str, request: Asked, token: str | None) -> Answer:
         try:
-            answer = self._door.ask(server, request, token=token)
+            answer = self._door.ask(server, request(server) if callable(request) else request, token=token)
         except Failure as failure:
             raise _ServerFailure(server, failure) from failure
         found = failure_of(answer)
