@@ -105,7 +105,7 @@ class ServerReporter:
         self._forget_login, self._read_log = forget_login, read_log
         self._reach = reach
         self._record: Record | None = None
-        self._told: tuple[str, str, str | None] | None = None
+        self._holder: tuple[str, State, str] | None = None
 
     # --- while the update is in progress
 
@@ -121,7 +121,7 @@ class ServerReporter:
         """
         self._record = record
         try:
-            self._send(record.id, status, None)
+            self._deployments.status(record.id, status, None, PASSING)
         except ServerError as e:
             log.info("%s", e.what)
 
@@ -134,8 +134,10 @@ class ServerReporter:
     def held(self, record: Record, reasons: Sequence[str]) -> None:
         """Tell who or what holds a paused update; again only when it is somebody else."""
         self._record = record
-        if reasons:
-            self._mention(record, "held by " + "; ".join(reasons))
+        words = "held by " + "; ".join(reasons)
+        holder = record.id, record.state, words
+        if reasons and holder != self._holder and self._mention(record, words):
+            self._holder = holder
 
     def confirm_reachable(self, record: Record, /) -> None:
         """Log in anew and tell the server something, if a new system has to be able to do that.
@@ -157,18 +159,14 @@ class ServerReporter:
                 hint="commit.require-server-reachable wants that before an update is kept",
             ) from e
 
-    def _mention(self, record: Record, words: str) -> None:
+    def _mention(self, record: Record, words: str) -> bool:
         status = CURRENT.get(record.state, INSTALLING)
-        if self._told == (record.id, status, words):
-            return
         try:
-            self._send(record.id, status, words)
+            self._deployments.status(record.id, status, words, PASSING)
         except (ServerError, AbortedError) as e:
             log.info("%s", e.what)
-
-    def _send(self, deployment: str, status: str, substate: str | None) -> None:
-        self._deployments.status(deployment, status, substate, PASSING)
-        self._told = (deployment, status, substate)
+            return False
+        return True
 
     # --- when it is over
 
