@@ -8,13 +8,14 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from bistable.artifact.errors import BistableError
 from bistable.client.config import Loaded, load, only
 from bistable.client.daemon.brake import Brake
-from bistable.client.daemon.fleet import make_fleet
+from bistable.client.daemon.fleet import Fleet, make_fleet
 from bistable.client.daemon.inhibitors import Inhibitors
 from bistable.client.daemon.leader import Holding, Leader
 from bistable.client.daemon.notify import Notifier
@@ -24,6 +25,7 @@ from bistable.client.deployment.device import Device
 from bistable.client.deployment.gates import ManagedGates
 from bistable.client.deployment.keptmaps import KeptMaps, MapSettings
 from bistable.client.deployment.pauses import KeptPauses
+from bistable.client.machine import Record
 from bistable.client.server import Standing
 from bistable.client.store import Store
 
@@ -45,6 +47,7 @@ def run(words: Sequence[str]) -> int:
     parser.add_argument(
         "--bus", metavar="ADDRESS", help="the D-Bus to be on; the system bus by default, 'none' for none"
     )
+    parser.add_argument("--once", action="store_true", help="ask the server once, do what there is to do, and end")
     options = parser.parse_args(words)
     try:
         loaded = load(None if options.config is None else only(options.config))
@@ -56,10 +59,29 @@ def run(words: Sequence[str]) -> int:
     for warning in loaded.warnings:
         log.warning("%s", warning)
     try:
-        return asyncio.run(_main(loaded, options.bus))
+        return _once(loaded) if options.once else asyncio.run(_main(loaded, options.bus))
     except BistableError as e:
         log.error("%s", e.what)  # noqa: TRY400 - a configuration that is wrong is no fault of the program
         return 1
+
+
+def _once(loaded: Loaded) -> int:
+    """Do once what the service does again and again: for a timer, where nothing shall stay in memory.
+
+    A paused update is looked at again by the next run. Applications cannot hold anything, for there is no D-Bus.
+    """
+    brake = Brake()
+    device = Device(loaded.settings, environment=os.environ, check=brake.check)
+    directory = loaded.settings.device.data_dir
+    with Store.open(directory) as store, Store.open(directory) as values:
+        leader = _wire(device, store, values, brake, _Ears()).leader
+        stand = leader.begin_service()
+        if stand.record is not None:
+            leader.refresh()
+        elif loaded.settings.server.urls:
+            leader.send_inventory(full=False)
+            leader.poll()
+    return 0
 
 
 async def _main(loaded: Loaded, bus_address: str | None) -> int:
@@ -91,32 +113,70 @@ async def _main(loaded: Loaded, bus_address: str | None) -> int:
     return 0
 
 
-def _make(service: DaemonService, loaded: Loaded, device: Device, store: Store, values: Store, brake: Brake) -> Made:
-    """Wire the parts. `values` is a connection of its own: what may hold an update is kept by other threads, too."""
+class Listener(Protocol):
+    """Who is told what happens, in whatever thread it does."""
+
+    def changed(self) -> None:
+        """Somebody holds an update, or does not any more."""
+
+    def entered(self, record: Record | None) -> None:
+        """The update is in another state."""
+
+    def substate(self, words: str) -> None:
+        """Something is done in it."""
+
+    def logged_in(self, standing: Standing) -> None:
+        """There is another token."""
+
+
+class _Ears:
+    """Listens to nothing: whoever runs once looks at nothing in between."""
+
+    def changed(self) -> None: ...
+    def entered(self, record: Record | None) -> None: ...
+    def substate(self, words: str) -> None: ...
+    def logged_in(self, standing: Standing) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Wired:
+    leader: Leader
+    holding: Holding
+    inhibitors: Inhibitors
+    fleet: Fleet | None
+
+
+def _wire(device: Device, store: Store, values: Store, brake: Brake, listener: Listener) -> _Wired:
+    """Put the parts together. `values` is a connection of its own: other threads keep things, too."""
     settings = device.settings.server
-    system = device.system
     maps = KeptMaps(
         values,
         MapSettings(life=settings.map_expiration or 2 * settings.poll_interval, boot_life=settings.map_boot_expiration),
-        boot_id=system.boot_id(),
-        clock=system.boottime,
-        on_change=service.changed,
+        boot_id=device.system.boot_id(),
+        clock=device.system.boottime,
+        on_change=listener.changed,
     )
     pauses = KeptPauses(values)
-    inhibitors = Inhibitors(boottime, service.changed)
-    fleet = make_fleet(device, values, service.logged_in)
+    inhibitors = Inhibitors(boottime, listener.changed)
+    fleet = make_fleet(device, values, listener.logged_in)
     asker = _Asker()
     gates = ManagedGates(maps, pauses, inhibitors, ask_server=asker)
     holding = Holding(gates=gates, maps=maps, pauses=pauses)
-    leader = Leader(device, store, fleet, holding, brake, on_record=service.entered, on_substate=service.substate)
+    leader = Leader(device, store, fleet, holding, brake, on_record=listener.entered, on_substate=listener.substate)
     asker.leader = leader
+    return _Wired(leader=leader, holding=holding, inhibitors=inhibitors, fleet=fleet)
+
+
+def _make(service: DaemonService, loaded: Loaded, device: Device, store: Store, values: Store, brake: Brake) -> Made:
+    wired = _wire(device, store, values, brake, service)
+    fleet = wired.fleet
     return Made(
         loaded=loaded,
         device=device,
         store=values,
-        leader=leader,
-        holding=holding,
-        inhibitors=inhibitors,
+        leader=wired.leader,
+        holding=wired.holding,
+        inhibitors=wired.inhibitors,
         brake=brake,
         schedule=None if fleet is None else _schedule(device),
         standing=lambda: Standing() if fleet is None else fleet.authenticator.standing,
