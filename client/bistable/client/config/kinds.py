@@ -163,9 +163,9 @@ def several(kind: Kind[T], form: str) -> Kind[tuple[T, ...]]:
 
 
 def _command(value: object) -> tuple[str, ...]:
-    if not isinstance(value, list) or not value:
+    if not isinstance(value, list):
         raise WrongValueError
-    return (_program(value[0]), *(_text(word) for word in value[1:]))
+    return tuple(_text(word) if index else _program(word) for index, word in enumerate(value))
 
 
 COMMAND: Final = Kind(
