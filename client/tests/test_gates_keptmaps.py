@@ -260,6 +260,18 @@ def test_whoever_waits_as_told_sees_a_map_expire_and_never_waits_in_circles() ->
     assert waits <= 3
 
 
+def test_a_server_that_is_gone_is_asked_for_ever_and_nothing_is_written_for_that() -> None:
+    bench = Bench()
+    maps = bench.start()
+    maps.set_server(DEPLOYMENT, made(DEPLOYMENT, install="pause"))
+    while bench.now < 1e6:
+        bench.now += maps.wait() or 1e9
+        maps.tick()
+    assert bench.now < 1e6 + SETTINGS.ask_every
+    assert bench.values.writes < 15
+    assert maps.refresh_due(DEPLOYMENT)
+
+
 # --- threads
 
 

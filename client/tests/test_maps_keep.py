@@ -92,8 +92,8 @@ def test_an_expired_map_stays_expired_and_grows_older() -> None:
 def test_half_of_the_life_is_that_of_the_whole_life() -> None:
     pool = Pool().insert(made(DEPLOYMENT, install="pause"), Source.SERVER, now=0.0, life=LIFE)
     found = reread(pool, boot(1, 40.0), boot(2, 0.0))
-    assert not found.refresh_due(DEPLOYMENT, 9.0)
-    assert found.refresh_due(DEPLOYMENT, 11.0)
+    assert not found.refresh_due(DEPLOYMENT, 9.0, 1800.0)
+    assert found.refresh_due(DEPLOYMENT, 11.0, 1800.0)
 
 
 def test_a_clock_that_starts_at_zero_makes_no_map_younger() -> None:

@@ -226,31 +226,50 @@ def test_until_when_a_pause_lasts_is_told_if_anything_ends_it() -> None:
 # --- what comes
 
 
+EVERY = 1800.0
+
+
 def test_nothing_comes_without_maps() -> None:
-    assert Pool().next_change(0.0) is None
+    assert Pool().next_change(0.0, EVERY) is None
 
 
 def test_the_next_change_of_a_local_map_is_its_expiry() -> None:
     pool = put(Pool(), made(install="pause"))
-    assert pool.next_change(0.0) == LIFE
-    assert pool.next_change(60.0) == LIFE - 60.0
-    assert pool.next_change(LIFE) is None
+    assert pool.next_change(0.0, EVERY) == LIFE
+    assert pool.next_change(60.0, EVERY) == LIFE - 60.0
+    assert pool.next_change(LIFE, EVERY) is None
 
 
-def test_a_server_map_is_to_be_refreshed_at_half_of_its_life() -> None:
+@pytest.mark.parametrize(("every", "due"), [(EVERY, LIFE / 2), (10.0, 10.0)])
+def test_a_server_map_is_to_be_refreshed_at_half_of_its_life_or_when_the_server_is_asked_anyway(
+    every: float, due: float
+) -> None:
     pool = put(Pool(), made(DEPLOYMENT, install="pause"), SERVER)
-    assert pool.next_change(0.0) == LIFE / 2
-    assert not pool.refresh_due(DEPLOYMENT, LIFE / 2 - 1)
-    assert pool.refresh_due(DEPLOYMENT, LIFE / 2)
-    assert pool.refresh_due(DEPLOYMENT, LIFE * 2)
-    assert not pool.refresh_due(OTHER, LIFE)
-    assert pool.next_change(LIFE / 2) == LIFE / 2
-    assert pool.next_change(LIFE) is None
+    assert pool.next_change(0.0, every) == due
+    assert not pool.refresh_due(DEPLOYMENT, due - 1, every)
+    assert pool.refresh_due(DEPLOYMENT, due, every)
+    assert pool.refresh_due(DEPLOYMENT, LIFE * 2, every)
+    assert not pool.refresh_due(OTHER, LIFE, every)
+
+
+def test_a_server_that_cannot_be_asked_is_asked_more_and_more_rarely_but_always_again() -> None:
+    pool = put(Pool(), made(DEPLOYMENT, install="pause"), SERVER, life=1e4)
+    now, waits = EVERY, []
+    for _ in range(20):
+        waits.append(pool.next_change(now, EVERY))
+        now += waits[-1] or 0.0
+    assert waits[:5] == [60.0, 60.0, 120.0, 240.0, 480.0]
+    assert waits[-8:] == [EVERY] * 8
+
+
+def test_a_server_that_is_asked_often_is_asked_again_as_often() -> None:
+    pool = put(Pool(), made(DEPLOYMENT, install="pause"), SERVER, life=1e4)
+    assert pool.next_change(7000.0, 5.0) == 5.0
 
 
 def test_the_limit_of_the_policy_is_a_change() -> None:
     pool = held(OfflinePolicy(when_offline=WhenOffline.FAIL, limit=30.0))
-    assert pool.next_change(LIFE) == 30.0
+    assert pool.next_change(LIFE, EVERY) == 30.0
 
 
 MOMENTS = st.floats(0.0, 1e7, allow_nan=False)
@@ -267,13 +286,13 @@ def test_whoever_waits_for_each_change_wakes_often_enough_and_never_in_circles(
         identifier = DEPLOYMENT if server else f"{APPLICATION[:-1]}{number}"
         pool = put(pool, made(identifier, install="pause", commit="pause"), source, stamped, life)
     question = Question(point=Point.COMMIT, deployment=DEPLOYMENT)
-    for _ in range(3 * len(maps) + 1):
-        wait = pool.next_change(now)
+    for _ in range(20):
+        wait = pool.next_change(now, EVERY)
         if wait is None:
+            assert pool.look(question, now).action is pool.look(question, now + 1e12).action
+            assert not pool.has_server_map(DEPLOYMENT)
             break
         assert wait >= 0.1
         just_before = pool.look(question, now + (wait - 0.1) * 0.999)
         assert just_before == pool.look(question, now), "something changed that nobody was woken for"
         now += wait
-    assert pool.next_change(now) is None
-    assert pool.look(question, now).action is pool.look(question, now + 1e12).action

@@ -48,10 +48,15 @@ class Values(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MapSettings:
-    """How long maps live after they came, those taken over from another client after this start, and the policy."""
+    """How long maps live, in seconds, and what is done without the server.
+
+    `life` counts from when a map came, `boot_life` from this start on, for those taken over from another client. While
+    it holds an update the server is asked every `ask_every` seconds, or at half of a map's life if that is earlier.
+    """
 
     life: float
     boot_life: float
+    ask_every: float = 1800.0
     offline: OfflinePolicy = field(default_factory=OfflinePolicy)
 
 
@@ -175,15 +180,18 @@ class KeptMaps:
     def refresh_due(self, deployment: str) -> bool:
         """Return whether the server's map should be asked for again."""
         with self._lock:
-            return self._pool.refresh_due(deployment, self._clock())
+            return self._pool.refresh_due(deployment, self._clock(), self._settings.ask_every)
 
     # --- what comes by itself
 
     def wait(self) -> float | None:
-        """Return the seconds after which to call `tick`, and to reconsider a paused update; None if that is never."""
+        """Return after how many seconds to call `tick`, ask the server if that is due, and reconsider a paused update.
+
+        None if nothing comes by itself.
+        """
         with self._lock:
             now = self._clock()
-            change, keep = self._pool.next_change(now), self._keep_after()
+            change, keep = self._pool.next_change(now, self._settings.ask_every), self._keep_after(now)
         if change is None or keep is None:
             return change
         return min(change, max(self._kept_at + keep - now, OFTEN / SHARE))
@@ -195,12 +203,13 @@ class KeptMaps:
             StoreError: it cannot be kept.
         """
         with self._lock:
-            now, keep = self._clock(), self._keep_after()
+            now = self._clock()
+            keep = self._keep_after(now)
             if keep is not None and now >= self._kept_at + keep:
                 self._write(self._pool, now)
 
-    def _keep_after(self) -> float | None:
-        lives = [entry.life for entry in self._pool.entries.values()]
+    def _keep_after(self, now: float) -> float | None:
+        lives = [entry.life for entry in self._pool.entries.values() if now < entry.expires]
         return max(min(lives) / SHARE, OFTEN) if lives else None
 
     # --- the store

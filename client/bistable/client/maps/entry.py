@@ -42,10 +42,9 @@ class Entry:
         """When it expires."""
         return self.stamped + self.life
 
-    @property
-    def half_time(self) -> float:
-        """When it should be refreshed."""
-        return self.stamped + self.life / 2
+    def refresh_at(self, ask_every: float) -> float:
+        """Return when it should be refreshed: at half of its life, and earlier if more is asked for."""
+        return self.stamped + min(self.life / 2, ask_every)
 
     def applies_to(self, deployment: str) -> bool:
         """Return whether it has a say in a deployment."""

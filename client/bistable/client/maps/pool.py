@@ -13,6 +13,9 @@ from bistable.client.model import Point
 SHORTEST_WAIT: Final = 0.1
 """Seconds. However the numbers are rounded, nobody waits in circles."""
 
+ASK_AGAIN: Final = 60.0
+"""Seconds until a server that could not be asked is asked for the second time."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
@@ -154,26 +157,30 @@ class Pool:
         """Return whether the server has to be asked before each point: it once sent a map, expired or not."""
         return any(key.source is Source.SERVER and key.id == deployment for key in self.entries)
 
-    def refresh_due(self, deployment: str, now: float) -> bool:
-        """Return whether half of the life of the server's map is over, or all of it."""
+    def refresh_due(self, deployment: str, now: float, ask_every: float) -> bool:
+        """Return whether the server's map should be asked for again: half of its life, or `ask_every`, is over."""
         return any(
-            key.source is Source.SERVER and key.id == deployment and now >= entry.half_time
+            key.source is Source.SERVER and key.id == deployment and now >= entry.refresh_at(ask_every)
             for key, entry in self.entries.items()
         )
 
-    def next_change(self, now: float) -> float | None:
-        """Return the seconds until a map expires or should be refreshed; None if nothing changes by itself.
+    def next_change(self, now: float, ask_every: float) -> float | None:
+        """Return the seconds until a map expires or should be refreshed, never zero; None if nothing comes by itself.
 
-        What is due already is not counted (see `refresh_due`), so this is never zero.
+        A server that could not be asked when it was time to is asked again after as long as that was ago, from a minute
+        to `ask_every`: more and more rarely, and for as long as it takes.
         """
-        moments = [moment for entry in self.entries.values() for moment in self._moments(entry) if moment > now]
-        return max(min(moments) - now, SHORTEST_WAIT) if moments else None
+        moments = [moment for entry in self.entries.values() for moment in self._moments(entry, now, ask_every)]
+        coming = [moment for moment in moments if moment > now]
+        return max(min(coming) - now, SHORTEST_WAIT) if coming else None
 
-    def _moments(self, entry: Entry) -> list[float]:
+    def _moments(self, entry: Entry, now: float, ask_every: float) -> list[float]:
         if entry.source is Source.LOCAL:
             return [entry.expires]
-        end = self.policy.end_of(entry.expires)
-        return [entry.half_time, entry.expires, *([] if end is None else [end])]
+        due, end = entry.refresh_at(ask_every), self.policy.end_of(entry.expires)
+        if now >= due:
+            due = now + min(max(now - due, ASK_AGAIN), ask_every)
+        return [due, entry.expires, *([] if end is None else [end])]
 
 
 def _check_room(kept: Mapping[Key, Entry]) -> None:
