@@ -82,7 +82,10 @@ class Held(Protocol):
 
 
 class Service(Protocol):
-    """What the daemon offers. Failures are ClientErrors; coroutines may take long, the others do not."""
+    """What the daemon offers. Failures are ClientErrors.
+
+    Calls that lead an update return once it is clear that it can be led; how that ends is in the view.
+    """
 
     def view(self) -> View:
         """Return what is to be seen now."""

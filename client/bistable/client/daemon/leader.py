@@ -15,7 +15,7 @@ from bistable.client.deployment.engine import Engine, Stand
 from bistable.client.deployment.first import LEGACY, UNKNOWN, heal, settle
 from bistable.client.deployment.gates import ManagedGates
 from bistable.client.deployment.keptmaps import KeptMaps
-from bistable.client.deployment.pauses import KeptPauses, Pause
+from bistable.client.deployment.pauses import KeptPauses
 from bistable.client.deployment.ports import Verdict
 from bistable.client.deployment.standalone import SilentReporter
 from bistable.client.errors import AbortedError, BusyError, ClientError, NothingToDoError, StoreError
@@ -195,11 +195,6 @@ class Leader:
         with self._alone():
             return self._after(self._engine.rollback())
 
-    def pause(self, points: Sequence[Point], update: str, pause: Pause) -> None:
-        """Hold the update in progress at points."""
-        record = self._require(update)
-        self._holding.pauses.ask(points, record.id, pause, opened=record.passes)
-
     def install(self, where: str, job: str, stops: Sequence[Point]) -> Stand:
         """Install an artifact that somebody on the device has."""
         with self._alone():
@@ -217,6 +212,8 @@ class Leader:
         if self._fleet is None:
             raise ClientError("cannot ask for an update: no server is configured", hint="set server.urls")
         with self._alone():
+            if (record := self._engine.current()) is not None:
+                return Stand(record=record, last=record)
             self._fleet.reporter.send_outstanding()
             with self._synced():
                 offered = self._offer(self._fleet)

@@ -71,6 +71,8 @@ class DaemonService:
         self._due: Callable[[], Stand] | None = None
         self._began: tuple[int, float] | None = None
         self._working = 0
+        self._changed = False
+        """Somebody began or ceased to hold something since a pause was last looked at."""
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self, made: Made) -> None:
@@ -110,20 +112,23 @@ class DaemonService:
             stand = await self._run(work)
         except BusyError:
             self._again(BUSY_PATIENCE, work)
-        except TransientServerError as e:
-            log.info("%s", e.what)
-            self._failed(e.retry_after)
         except StoreError as e:
             log.warning("%s", e.what)
             self._again(STORE_PATIENCE, self._made.leader.recover)
         except BistableError as e:
-            log.info("%s", e.what)
-            self._failed(None)
+            self._failed(e)
         else:
             self._rest(stand)
 
-    def _failed(self, asked: float | None) -> None:
+    def _failed(self, error: BistableError) -> None:
+        """Show an error, and go on with what there is: a pause, or the next question to the server."""
+        log.info("%s", error.what)
+        self._publish(last_error_code=getattr(error, "code", "artifact"), last_error=error.what)
+        if self._record is not None:
+            self._rest(Stand(record=self._record, last=self._record))
+            return
         if self._schedule is not None:
+            asked = error.retry_after if isinstance(error, TransientServerError) else None
             self._schedule = self._schedule.failed(self._clock(), random.random, asked)
         self._plan()
 
@@ -135,6 +140,9 @@ class DaemonService:
             if stand.ended is not None and self._schedule is not None:
                 self._schedule = self._schedule.inventory_now(self._clock())
             self._plan()
+        elif record.state in PAUSES and self._changed:
+            # While the worker looked at it, or did something else.
+            self._reconsider()
         elif record.state in PAUSES:
             self._again(self._next_look(), self._made.leader.refresh)
         else:
@@ -165,8 +173,7 @@ class DaemonService:
                 await self._run(lambda: self._made.leader.send_inventory(full=False))
                 self._schedule = self._schedule.sent(self._clock(), random.random)
             except BistableError as e:
-                log.info("%s", e.what)
-                self._failed(getattr(e, "retry_after", None))
+                self._failed(e)
                 return
         if self._schedule.poll_at <= now:
             # Before the answer: an update that is found may take until the next reboot.
@@ -202,8 +209,13 @@ class DaemonService:
 
     def _look(self) -> None:
         self._publish(holders=self._made.inhibitors.views())
+        self._changed = True
         if self._record is not None and self._record.state in PAUSES and not self._working:
-            self._again(SOONEST, self._made.leader.reconsider)
+            self._reconsider()
+
+    def _reconsider(self) -> None:
+        self._changed = False
+        self._again(SOONEST, self._made.leader.reconsider)
 
     def entered(self, record: Record | None) -> None:
         """Learn, in the worker thread, in which state the update is."""
@@ -339,51 +351,61 @@ class DaemonService:
         if self._record is not None and self._record.id == name:
             return name
         self._refuse_busy("install")
-        self._spawn(self._lead(lambda: self._made.leader.install(where, name, stops)))
+        self._spawn(self._install(where, name, stops))
         return name
+
+    async def _install(self, where: str, name: str, stops: Sequence[Point]) -> None:
+        try:
+            stand = await self._run(lambda: self._made.leader.install(where, name, stops))
+        except BistableError as e:
+            # Not tried again later, also if somebody else was faster: who asked for it may not want it any more then.
+            self._failed(e)
+        else:
+            self._rest(stand)
 
     async def pause(self, points: Sequence[Point], update_id: str) -> None:
         """Hold the update in progress at points."""
-        pause = Pause(who="an operator", why="asked for a pause")
-        if self._record is None:
-            raise NothingToDoError("cannot pause: there is no update in progress", hint="inhibit holds those to come")
+        record = self._require(update_id, "pause", hint="inhibit holds those to come")
         # Not in the worker: what is to be held may be at work there.
-        self._made.leader.pause(points, update_id, pause)
+        pause = Pause(who="an operator", why="asked for a pause")
+        self._made.holding.pauses.ask(points, record.id, pause, opened=record.passes)
         self._look()
 
     async def proceed(self, update_id: str, point: Point, *, force: bool) -> None:
         """Let an update go on that waits at a point."""
-        if self._record is None or PAUSES.get(self._record.state) is not point:
-            raise UsageError(f"cannot go on: no update waits before the {point.value}")
-        await self._called(lambda: self._made.leader.proceed(update_id, point, force=force))
+        record = self._require(update_id, "go on")
+        if PAUSES.get(record.state) is not point:
+            raise UsageError(f"cannot go on: the update does not wait before the {point.value}")
+        self._spawn(self._lead(lambda: self._made.leader.proceed(record.id, point, force=force)))
 
     async def abort(self, update_id: str, reason: str) -> None:
         """Stop the update; what was installed is rolled back."""
-        record = self._record
-        if record is None or (update_id and update_id != record.id):
-            raise NothingToDoError("cannot abort: this update is not in progress")
+        record = self._require(update_id, "abort")
         if (record.state, Event.ABORTED) not in TABLE:
             raise UsageError(f"cannot abort: the update is in the state {record.state.value}")
         self._made.brake.abort(record.id, reason)
-        await self._called(lambda: self._made.leader.abort(record.id, reason))
+        self._spawn(self._lead(lambda: self._made.leader.abort(record.id, reason)))
 
     async def commit(self) -> None:
         """Keep the update on trial."""
-        await self._called(self._made.leader.commit)
+        self._require_trial("commit")
+        self._spawn(self._lead(self._made.leader.commit))
 
     async def rollback(self) -> None:
         """Undo the update that is not permanent yet."""
-        await self._called(self._made.leader.rollback)
+        self._require_trial("roll back")
+        self._spawn(self._lead(self._made.leader.rollback))
 
-    async def _called(self, work: Callable[[], Stand]) -> None:
-        """Do what somebody asked for, and tell them if it cannot be done; then go on as after any work."""
-        try:
-            stand = await self._run(work)
-        except ClientError:
-            if self._record is not None and self._record.state in PAUSES:
-                self._again(self._next_look(), self._made.leader.refresh)
-            raise
-        self._rest(stand)
+    def _require(self, update_id: str, verb: str, *, hint: str | None = None) -> Record:
+        record = self._record
+        if record is None or (update_id and update_id != record.id):
+            raise NothingToDoError(f"cannot {verb}: there is no such update in progress", hint=hint)
+        return record
+
+    def _require_trial(self, verb: str) -> None:
+        record = self._require("", verb)
+        if record.state not in ON_TRIAL:
+            raise UsageError(f"cannot {verb}: the update is in the state {record.state.value}")
 
     def inhibit(self, points: Sequence[Point], who: str, why: str, mode: str, seconds: float | None) -> Held:
         """Hold updates at points until `release`."""
