@@ -24,8 +24,8 @@ from bistable.artifact import (
 )
 from bistable.artifact.image import ImageKind, ImageOptions, make_image
 from bistable.artifact.lint import PROFILES, examine_image, judge, lint_artifact
-from bistable.artifact.patterns import crashing_key, matches
 from bistable.artifact.model import Finding, Severity
+from bistable.artifact.patterns import crashing_key, matches
 from bistable.artifact.writer import WriteRequest
 
 KEYS: Final = Path(__file__).parent / "vectors" / "keys"

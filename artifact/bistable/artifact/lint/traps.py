@@ -10,10 +10,10 @@ from bistable.artifact.errors import Where, quoted
 from bistable.artifact.limits import MIB
 from bistable.artifact.lint.evidence import Evidence
 from bistable.artifact.lint.inside import RELEASE_FILE
-from bistable.artifact.patterns import crashing_key, matches
 from bistable.artifact.lint.profiles import Profile
 from bistable.artifact.lint.targets import Check, size_text
 from bistable.artifact.model import DATA_PREFIX, ROOTFS_IMAGE, Compression, Finding, Severity
+from bistable.artifact.patterns import crashing_key, matches
 from bistable.artifact.writer.request import CHECKSUM_KEY, LEGACY_CHECKSUM_KEY
 
 SMALL_DEVICE_WINDOW: Final = 8 * MIB
