@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
@@ -128,6 +128,35 @@ def test_a_missing_and_a_wrong_passphrase_are_told_apart(
 def test_what_is_no_usable_private_key_is_called_by_its_name(data: bytes, words: str) -> None:
     with pytest.raises(KeyUnusableError, match=words):
         load_signer(data, origin="k")
+
+
+def damaged(name: str, *parts: str) -> bytes:
+    """Return an RSA key in which a bit of each of these numbers is wrong."""
+    key = load_pem_private_key(pem(name), None)
+    assert isinstance(key, rsa.RSAPrivateKey)
+    old = key.private_numbers()
+    numbers = {part: getattr(old, part) for part in ("p", "q", "d", "dmp1", "dmq1", "iqmp")}
+    wrong = numbers | {part: numbers[part] ^ 1 << 1000 for part in parts}
+    made = rsa.RSAPrivateNumbers(**wrong, public_numbers=old.public_numbers)
+    return made.private_key(unsafe_skip_rsa_key_validation=True).private_bytes(
+        Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
+    )
+
+
+@pytest.mark.parametrize("parts", [("d", "dmp1"), ("d", "dmq1"), ("d", "iqmp"), ("d", "dmp1", "dmq1", "iqmp")], ids=str)
+def test_a_damaged_rsa_key_is_refused_before_anything_is_written(parts: tuple[str, ...]) -> None:
+    with pytest.raises(KeyUnusableError, match=r"cannot sign with k: the private key is damaged"):
+        load_signer(damaged("rsa3072.key", *parts), origin="k")
+
+
+@pytest.mark.parametrize("part", ["d", "dmp1", "dmq1", "iqmp"])
+def test_no_wrong_signature_is_let_out_whatever_is_wrong_with_the_key(part: str) -> None:
+    # A signature by a key with one wrong factor would give the key away (Boneh, DeMillo and Lipton 1997).
+    try:
+        signature = load_signer(damaged("rsa2048.key", part), origin="k").sign(MESSAGE)
+    except KeyUnusableError:
+        return
+    assert load_verifier(pem("rsa2048.pub"), origin="k").verify(MESSAGE, signature)
 
 
 def test_a_missing_key_file_is_named(tmp_path: Path) -> None:

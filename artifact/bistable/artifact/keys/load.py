@@ -66,10 +66,10 @@ def load_signer(pem: bytes, *, origin: str, passphrase: bytes | None = None) -> 
     Raises:
         KeyUnusableError: no private key, passphrase missing or wrong, or a kind that artifacts do not use.
     """
-    from bistable.artifact.keys.private import make_signer, open_private
+    from bistable.artifact.keys.private import make_signer, open_to_sign
 
     block = require_private(split_pem(pem, origin=origin), origin)
-    return make_signer(open_private(block, origin=origin, passphrase=passphrase), origin=origin)
+    return make_signer(open_to_sign(block, origin=origin, passphrase=passphrase), origin=origin)
 
 
 def read_signer(path: Path, *, passphrase: bytes | None = None) -> Signer:
