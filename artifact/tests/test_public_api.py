@@ -5,10 +5,21 @@ import sys
 
 import bistable.artifact
 import bistable.artifact.keys
+import bistable.artifact.rewrite
+import bistable.artifact.streams
+import bistable.artifact.writer
+
+PACKAGES = [
+    bistable.artifact,
+    bistable.artifact.keys,
+    bistable.artifact.rewrite,
+    bistable.artifact.streams,
+    bistable.artifact.writer,
+]
 
 
 def test_every_public_name_can_be_imported() -> None:
-    for package in (bistable.artifact, bistable.artifact.keys):
+    for package in PACKAGES:
         for name in package.__all__:
             assert getattr(package, name) is not None
 
@@ -27,5 +38,12 @@ def test_reading_an_unsigned_artifact_starts_no_program_and_loads_no_cryptograph
     code = (
         "import sys, bistable.artifact.reader; print([m for m in ('subprocess', 'cryptography') if m in sys.modules])"
     )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_changing_a_head_does_not_load_what_compresses_payloads() -> None:
+    slow = ["concurrent.futures", "tempfile", "bistable.artifact.streams.compress", "bistable.artifact.writer.data"]
+    code = f"import sys, bistable.artifact.rewrite.change; print([m for m in {slow} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

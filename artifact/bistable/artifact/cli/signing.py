@@ -1,7 +1,6 @@
 """Options that say what to sign with, and the signer that they mean."""
 
 import os
-import shlex
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -215,6 +214,8 @@ def _first_line(file: Path) -> bytes:
 
 
 def _words(command: str) -> list[str]:
+    import shlex
+
     try:
         return shlex.split(command)
     except ValueError as e:

@@ -3,14 +3,16 @@
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from bistable.artifact import documents
 from bistable.artifact.errors import RejectedError, RequestError
 from bistable.artifact.jsonio import parse_object
 from bistable.artifact.limits import FILE_NAME_BYTES, JSON_SIZE, PAYLOAD_FILES, SCRIPT_SIZE
 from bistable.artifact.model import ROOTFS_IMAGE, Header, HeaderInfo, Script, TypeInfo
-from bistable.artifact.writer.inputs import PayloadInput
+
+if TYPE_CHECKING:
+    from bistable.artifact.writer.inputs import PayloadInput
 
 _NAME_IN_TAR: Final = 100
 _MODULE_NAME: Final = re.compile(r"[A-Za-z0-9_.,+-]+", re.ASCII)
@@ -23,7 +25,7 @@ class WriteRequest:
     """An artifact to be written. `checksum_key` is a provides key that gets the SHA-256 of the (only) file."""
 
     header: Header
-    files: tuple[PayloadInput, ...] = ()
+    files: "tuple[PayloadInput, ...]" = ()
     checksum_key: str | None = None
 
 

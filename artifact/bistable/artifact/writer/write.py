@@ -6,8 +6,6 @@ the way, and the head is filled in at the end.
 """
 
 import hashlib
-import os
-import re
 import stat
 import tempfile
 from collections.abc import Mapping
@@ -16,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from bistable.artifact.errors import MachineError, PolicyError, RequestError, quoted
+from bistable.artifact.errors import MachineError, PolicyError
 from bistable.artifact.files import replacing, write_all
 from bistable.artifact.keys.ports import Signer
 from bistable.artifact.limits import MIB
@@ -183,20 +181,3 @@ def with_checksum(header: Header, key: str | None, digests: Mapping[str, str]) -
         return header
     provides = {**header.type_info.provides, key: next(iter(digests.values()))}
     return replace(header, type_info=replace(header.type_info, provides=provides))
-
-
-def source_date_epoch() -> int:
-    """Return SOURCE_DATE_EPOCH from the environment, or 0: the time that makes the same input give the same bytes.
-
-    Raises:
-        RequestError: it is set to something else than a number of seconds.
-    """
-    text = os.environ.get("SOURCE_DATE_EPOCH", "")
-    if not text:
-        return 0
-    if not re.fullmatch(r"[0-9]{1,20}", text, re.ASCII):
-        raise RequestError(
-            f"cannot use SOURCE_DATE_EPOCH={quoted(text)}: it is not a number of seconds since 1970",
-            hint="correct the variable, or unset it",
-        )
-    return int(text)
