@@ -156,6 +156,10 @@ directory = "{place}/health.d"
         assert slot is not None
         return slot
 
+    def other(self) -> SlotName:
+        (name,) = set(self.slots) - {self.running()}
+        return name
+
     def content(self, slot: SlotName) -> bytes:
         return self.slots[slot].read_bytes()[:IMAGE_SIZE]
 

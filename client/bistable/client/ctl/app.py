@@ -66,7 +66,7 @@ def run(words: Sequence[str]) -> int:
     try:
         options = parse(words)
         code = command_module(options.command).run(options)
-        sys.stdout.flush()
+        render.flush()
     except KeyboardInterrupt:
         with suppress(OSError):
             render.note("interrupted")
@@ -74,6 +74,10 @@ def run(words: Sequence[str]) -> int:
     except BrokenPipeError:
         _abandon_output()
         return PIPE_CLOSED
+    except render.OutputError as e:
+        _abandon_output()
+        render.show_error(f"cannot write the result: {e}", None)
+        return ClientError.exit_code
     except BistableError as e:
         _show_failure(e, as_json=as_json)
         return e.exit_code if isinstance(e, ClientError) else ClientError.exit_code
@@ -151,7 +155,7 @@ def _show_failure(error: BistableError, *, as_json: bool) -> None:
     code = error.code if isinstance(error, ClientError) else "artifact"
     if as_json:
         document = {"code": code, "what": error.what, "hint": error.hint, "exit_code": error.exit_code}
-        with suppress(BrokenPipeError):
+        with suppress(BrokenPipeError, render.OutputError):
             render.show_json("error/1", {"error": document})
     render.show_error(error.what, error.hint)
 

@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, TextIO
 
 BOLD: Final = "1"
@@ -24,14 +24,40 @@ def coloured(text: str, colour: str, stream: TextIO) -> str:
     return f"\x1b[{colour}m{text}\x1b[0m"
 
 
+class OutputError(Exception):
+    """Standard output does not take what is written to it, other than that nobody reads it."""
+
+
+def flush() -> None:
+    """Have all be written that was shown.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    _to_output(sys.stdout.flush)
+
+
+def _write(text: str) -> None:
+    _to_output(lambda: sys.stdout.write(text))
+
+
+def _to_output(act: Callable[[], object]) -> None:
+    try:
+        act()
+    except BrokenPipeError:
+        raise
+    except OSError as e:
+        raise OutputError(e.strerror or str(e)) from e
+
+
 def show_json(schema: str, result: Mapping[str, Any]) -> None:
     """Write a result for programs: one JSON object."""
-    sys.stdout.write(json.dumps({"schema": f"bistable.ctl.{schema}", **result}, indent=2) + "\n")
+    _write(json.dumps({"schema": f"bistable.ctl.{schema}", **result}, indent=2) + "\n")
 
 
 def show_text(text: str) -> None:
     """Write a result for people."""
-    sys.stdout.write(clean(text) + "\n")
+    _write(clean(text) + "\n")
 
 
 def show_fields(fields: Iterable[tuple[str, str | None]]) -> None:
@@ -39,7 +65,7 @@ def show_fields(fields: Iterable[tuple[str, str | None]]) -> None:
     there = [(name, value) for name, value in fields if value is not None]
     width = max((len(name) for name, _ in there), default=0)
     for name, value in there:
-        sys.stdout.write(f"{name + ':':<{width + 2}}{clean(value)}\n")
+        _write(f"{name + ':':<{width + 2}}{clean(value)}\n")
 
 
 def show_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -49,14 +75,14 @@ def show_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     for number, line in enumerate(lines):
         cells = [clean(cell).ljust(width) for cell, width in zip(line[:-1], widths, strict=False)]
         text = "  ".join([*cells, clean(line[-1])]).rstrip()
-        sys.stdout.write((coloured(text, BOLD, sys.stdout) if number == 0 else text) + "\n")
+        _write((coloured(text, BOLD, sys.stdout) if number == 0 else text) + "\n")
 
 
 def show_finding(word: str, colour: str, what: str, hint: str | None) -> None:
     """Write something that was found, after a word that says how bad it is."""
-    sys.stdout.write(f"{coloured(word.ljust(5), colour, sys.stdout)}  {clean(what)}\n")
+    _write(f"{coloured(word.ljust(5), colour, sys.stdout)}  {clean(what)}\n")
     for line in (hint or "").splitlines():
-        sys.stdout.write(f"         {clean(line)}\n")
+        _write(f"         {clean(line)}\n")
 
 
 def note(text: str) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from bistable.client.errors import StoreDamagedError, StoreError
 from bistable.client.files import make_directory, sync_directory
-from bistable.client.store.schema import BUSY_SECONDS, DAMAGED, migrate
+from bistable.client.store.schema import BUSY_SECONDS, DAMAGED, is_unfinished, migrate
 
 if TYPE_CHECKING:
     import sqlite3
@@ -85,7 +85,16 @@ class Store:
         with _failures(path, "open"):
             if not path.exists():
                 return None
-            return cls(_connect(path, "rw"), path)
+            connection = _connect(path, "rw")
+            try:
+                # The disk was full, or the power went, when it was made.
+                if is_unfinished(connection):
+                    connection.close()
+                    return None
+            except BaseException:
+                connection.close()
+                raise
+        return cls(connection, path)
 
     def close(self) -> None:
         """Let go of the file."""

@@ -58,6 +58,15 @@ def migrate(connection: "sqlite3.Connection") -> None:
         raise StoreDamagedError("cannot use the store: its file is damaged", hint=DAMAGED)
 
 
+def is_unfinished(connection: "sqlite3.Connection") -> bool:
+    """Return whether nothing was ever written to the file.
+
+    Raises:
+        sqlite3.DatabaseError: it cannot be read.
+    """
+    return _version(connection) == 0 and not _tables(connection)
+
+
 def _version(connection: "sqlite3.Connection") -> int:
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
