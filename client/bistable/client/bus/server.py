@@ -271,12 +271,13 @@ class _Teller:
 
     def _passes(self, before: View, after: View) -> bool:
         """Return whether the progress is told now; if not, see to it that it is later."""
+        loop = asyncio.get_running_loop()
         if (before.progress is None) is not (after.progress is None):
             self.close()
+            self._throttle.took(loop.time())
             return True
         if before.progress == after.progress or self._later is not None:
             return False
-        loop = asyncio.get_running_loop()
         wait = self._throttle.wait(loop.time())
         if wait:
             self._later = loop.call_later(wait, self._tell_late)
