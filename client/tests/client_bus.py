@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import pytest
 from dbus_fast import Message, MessageType
 from dbus_fast.aio import MessageBus
+from dbus_fast.auth import AuthExternal
 
 from bistable.client.bus import names
 from bistable.client.bus.ports import View
@@ -234,8 +235,18 @@ class Peer:
         bus.add_message_handler(self._take)
 
     @classmethod
-    async def connect(cls, address: str) -> "Peer":
-        return cls(await MessageBus(bus_address=address, negotiate_unix_fd=True).connect())
+    async def connect(cls, address: str, uid: int | None = None) -> "Peer":
+        """Connect, as another user if one is named: the kernel tells the bus who it was that connected."""
+        if uid is None:
+            return cls(await MessageBus(bus_address=address, negotiate_unix_fd=True).connect())
+        if os.geteuid() != 0:
+            pytest.skip("only root can call as another user")
+        os.seteuid(uid)
+        try:
+            bus = MessageBus(bus_address=address, negotiate_unix_fd=True, auth=AuthExternal(uid))
+            return cls(await bus.connect())
+        finally:
+            os.seteuid(0)
 
     async def close(self) -> None:
         self.bus.disconnect()
@@ -311,8 +322,8 @@ class Served:
         self.server = BusServer()
         self._peers: list[Peer] = []
 
-    async def peer(self) -> Peer:
-        peer = await Peer.connect(self.bus.address)
+    async def peer(self, uid: int | None = None) -> Peer:
+        peer = await Peer.connect(self.bus.address, uid)
         self._peers.append(peer)
         return peer
 

@@ -6,10 +6,9 @@ import select
 import signal
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
-from client_bus import Grant, Peer, Served, as_user, with_server
+from client_bus import Grant, Peer, Served, with_server
 from dbus_fast import Message, MessageFlag, MessageType
 
 from bistable.client.bus import names
@@ -298,20 +297,3 @@ def test_a_stranger_with_busctl_holds_only_as_long_as_it_runs(tmp_path: Path) ->
         await released(served.service.grants[0])
 
     with_server(tmp_path, test)
-
-
-def test_users_are_counted_apart(tmp_path: Path) -> None:
-    as_user("nobody")
-    counted: list[Any] = []
-
-    async def test(served: Served) -> None:
-        holds = served.server._holds
-        peer = await served.peer()
-        held = [await hold(peer) for _ in range(MOST_PER_USER)]
-        holds.check_room(65534)
-        counted.append(len(holds))
-        for descriptor in held:
-            os.close(descriptor)
-
-    with_server(tmp_path, test)
-    assert counted == [MOST_PER_USER]
