@@ -204,8 +204,8 @@ class FakeService:
         await self._do("support_bundle")
         return self.bundle
 
-    def set_control_map(self, text: str) -> int:
-        self._note("set_control_map", text)
+    async def set_control_map(self, text: str) -> int:
+        await self._do("set_control_map", text)
         return 1800
 
     def control_maps(self) -> str:

@@ -60,7 +60,7 @@ def mender_objects(service: Service) -> Mapping[str, MenderObject]:
         return Answer(body=[await service.fetch_token()])
 
     async def set_map(text: str) -> Answer:
-        return Answer(body=[service.set_control_map(text)])
+        return Answer(body=[await service.set_control_map(text)])
 
     return {
         AUTH_PATH: MenderObject(AUTH_INTERFACE, {"GetJwtToken": get_token, "FetchJwtToken": fetch_token}),

@@ -158,7 +158,7 @@ class UpdatesObject:
         return Answer(body=[0], descriptors=[hold])
 
     async def _set_control_map(self, _caller: Caller, words: str) -> Answer:
-        return Answer(body=[self._service.set_control_map(words)])
+        return Answer(body=[await self._service.set_control_map(words)])
 
     async def _get_control_maps(self, _caller: Caller) -> Answer:
         return Answer(body=[self._service.control_maps()])
