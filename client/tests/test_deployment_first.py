@@ -13,7 +13,7 @@ from bistable.client.boot.simulated import create, read_device, write_device
 from bistable.client.config import Settings
 from bistable.client.config.settings import BootSettings, DeviceSettings, SlotSettings
 from bistable.client.deployment.device import Device
-from bistable.client.deployment.first import BOOTSTRAP, heal, settle
+from bistable.client.deployment.first import BOOTSTRAP, heal, open_store, settle
 from bistable.client.errors import HealthError
 from bistable.client.model import SlotName
 from bistable.client.store import Store
@@ -130,3 +130,32 @@ def test_a_device_without_slots_has_nothing_to_mend() -> None:
 def test_the_state_of_the_simulated_device_is_plain_json(device: Device) -> None:
     assert device.settings.boot.simulated_state is not None
     assert json.loads(device.settings.boot.simulated_state.read_text())["booted"] == "a"
+
+
+def test_a_slot_that_the_boot_loader_is_to_leave_is_not_confirmed(device: Device) -> None:
+    path = device.settings.boot.simulated_state
+    assert path is not None
+    found = read_device(path)
+    # Slot b runs on trial, and slot a, the good one, is what the next boot tries: an update that was given up.
+    table = replace(found.table, good=frozenset({A}), order=(A,), tries={A: 0, B: 0})
+    write_device(path, replace(found, booted=B, table=table))
+    health = Health()
+    assert heal(device, health) == ()
+    assert health.asked == 0
+
+
+def test_a_store_whose_record_makes_no_sense_is_put_aside(device: Device) -> None:
+    directory = device.settings.device.data_dir
+    with Store.open(directory) as store:
+        store.save_record("nonsense")
+    fresh, told = open_store(directory)
+    with fresh:
+        assert fresh.record() is None
+    assert told is not None
+    assert "corrupt-001" in told
+
+
+def test_a_sound_store_is_just_opened(device: Device) -> None:
+    store, told = open_store(device.settings.device.data_dir)
+    store.close()
+    assert told is None

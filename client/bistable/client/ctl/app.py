@@ -6,6 +6,8 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
+from itertools import takewhile
+from keyword import iskeyword
 from pathlib import Path
 from typing import Final, NoReturn, Protocol, cast
 
@@ -27,6 +29,12 @@ COMMANDS: Final = {
     "resume": "go on with an update that was held or interrupted",
     "recover": "after a boot: see to the update in progress, leaving it where it is held",
     "abort": "stop an update, and undo what it did",
+    "check": "have the daemon ask the server for an update",
+    "pause": "hold the update in progress at a point",
+    "continue": "let an update go on that is held",
+    "inhibit": "hold updates while a command runs",
+    "watch": "show what happens, as it happens",
+    "send-inventory": "have the daemon send the whole inventory",
     "status": "show what runs, and where an update is",
     "show": "show an artifact, and whether this device would take it",
     "provides": "show what this device provides",
@@ -62,7 +70,8 @@ class _Parser(argparse.ArgumentParser):
 
 def run(words: Sequence[str]) -> int:
     """Run a command line and return the exit code."""
-    as_json = "--json" in words
+    # What comes after -- is another command's.
+    as_json = "--json" in takewhile("--".__ne__, words)
     try:
         options = parse(words)
         code = command_module(options.command).run(options)
@@ -137,8 +146,9 @@ def fill(parser: argparse.ArgumentParser, name: str) -> None:
 
 
 def command_module(name: str) -> Command:
-    """Return the module of a command."""
-    return cast("Command", import_module(f"bistable.client.ctl.commands.{name.replace('-', '_')}"))
+    """Return the module of a command; one whose name is a word of Python's own has a _ after it."""
+    module = name.replace("-", "_") + ("_" if iskeyword(name) else "")
+    return cast("Command", import_module(f"bistable.client.ctl.commands.{module}"))
 
 
 class _ShowVersion(argparse.Action):

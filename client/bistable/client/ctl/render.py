@@ -55,9 +55,22 @@ def show_json(schema: str, result: Mapping[str, Any]) -> None:
     _write(json.dumps({"schema": f"bistable.ctl.{schema}", **result}, indent=2) + "\n")
 
 
+def show_json_line(schema: str, result: Mapping[str, Any]) -> None:
+    """Write one result of many for programs, in one line, at once."""
+    sys.stdout.write(json.dumps({"schema": f"bistable.ctl.{schema}", **result}) + "\n")
+    sys.stdout.flush()
+
+
 def show_text(text: str) -> None:
     """Write a result for people."""
     _write(clean(text) + "\n")
+
+
+def show_lines(lines: Iterable[str]) -> None:
+    """Write lines for people who watch, at once."""
+    for line in lines:
+        show_text(line)
+    sys.stdout.flush()
 
 
 def show_fields(fields: Iterable[tuple[str, str | None]]) -> None:

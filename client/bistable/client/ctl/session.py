@@ -14,9 +14,9 @@ from bistable.client.config import Loaded, load, only
 from bistable.client.ctl import render
 from bistable.client.ctl.progress import ProgressLine
 from bistable.client.deployment.device import Device
-from bistable.client.errors import BusyError, ConfigError, StoreDamagedError, StoreError
+from bistable.client.errors import BusyError, ConfigError, StoreError
 from bistable.client.files import make_directory, open_locked
-from bistable.client.store import Store, put_aside
+from bistable.client.store import Store
 
 if TYPE_CHECKING:
     from bistable.client.deployment.engine import Engine
@@ -112,15 +112,12 @@ def leading(options: argparse.Namespace, legacy_dir: Path | None = None) -> Iter
 
 
 def _opened(directory: Path) -> Store:
-    """Open the store; a damaged one is put aside, because a device that waits for somebody may wait for ever.
+    from bistable.client.deployment.first import open_store
 
-    An update that was on trial is forgotten with it. It was never confirmed, so the boot loader gives it up by itself.
-    """
-    try:
-        return Store.open(directory)
-    except StoreDamagedError as e:
-        render.warn(f"{e.what}; it is kept as {put_aside(directory)}, and a new one is begun")
-        return Store.open(directory)
+    store, told = open_store(directory)
+    if told is not None:
+        render.warn(told)
+    return store
 
 
 @contextmanager

@@ -22,6 +22,7 @@ from bistable.client.daemon.notify import Notifier
 from bistable.client.daemon.schedule import Intervals, Schedule
 from bistable.client.daemon.service import DaemonService, Made
 from bistable.client.deployment.device import Device
+from bistable.client.deployment.first import open_store
 from bistable.client.deployment.gates import ManagedGates
 from bistable.client.deployment.keptmaps import KeptMaps, MapSettings
 from bistable.client.deployment.pauses import KeptPauses
@@ -65,6 +66,13 @@ def run(words: Sequence[str]) -> int:
         return 1
 
 
+def _opened(directory: Path) -> Store:
+    store, told = open_store(directory)
+    if told is not None:
+        log.warning("%s", told)
+    return store
+
+
 def _once(loaded: Loaded) -> int:
     """Do once what the service does again and again: for a timer, where nothing shall stay in memory.
 
@@ -73,7 +81,7 @@ def _once(loaded: Loaded) -> int:
     brake = Brake()
     device = Device(loaded.settings, environment=os.environ, check=brake.check)
     directory = loaded.settings.device.data_dir
-    with Store.open(directory) as store, Store.open(directory) as values:
+    with _opened(directory) as store, Store.open(directory) as values:
         leader = _wire(device, store, values, brake, _Ears()).leader
         stand = leader.begin_service()
         if stand.record is not None:
@@ -91,7 +99,7 @@ async def _main(loaded: Loaded, bus_address: str | None) -> int:
     brake = Brake()
     service = DaemonService(loop, boottime)
     device = Device(settings, environment=os.environ, check=brake.check, on_progress=service.progress)
-    with Store.open(settings.device.data_dir) as store, Store.open(settings.device.data_dir) as values:
+    with _opened(settings.device.data_dir) as store, Store.open(settings.device.data_dir) as values:
         made = _make(service, loaded, device, store, values, brake)
         notifier = Notifier(os.environ, os.getpid())
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -151,7 +159,11 @@ def _wire(device: Device, store: Store, values: Store, brake: Brake, listener: L
     settings = device.settings.server
     maps = KeptMaps(
         values,
-        MapSettings(life=settings.map_expiration or 2 * settings.poll_interval, boot_life=settings.map_boot_expiration),
+        MapSettings(
+            life=settings.map_expiration or 2 * settings.poll_interval,
+            boot_life=settings.map_boot_expiration,
+            ask_every=settings.poll_interval,
+        ),
         boot_id=device.system.boot_id(),
         clock=device.system.boottime,
         on_change=listener.changed,

@@ -8,8 +8,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from bistable.artifact.errors import BistableError, SignatureError
+from bistable.artifact.errors import BistableError
 from bistable.client.deployment import actions, undo
+from bistable.client.deployment.endings import WAY_BACK, ended_by, hint_for, in_circles, interruption, unbooted_error
 from bistable.client.deployment.ports import Hold, Open, Refuse
 from bistable.client.deployment.suit import provides_after, provides_inconsistent
 from bistable.client.deployment.work import Parts, Work, tolerating
@@ -17,8 +18,6 @@ from bistable.client.errors import (
     AbortedError,
     BusyError,
     ClientError,
-    LoopError,
-    NotBootedError,
     NothingToDoError,
     StoreError,
     UsageError,
@@ -40,7 +39,7 @@ from bistable.client.machine import (
     step,
 )
 from bistable.client.model import Mode, Point, RebootNeed
-from bistable.client.store import ABORTED, FAILURE, ROLLED_BACK, SUCCESS, Ended
+from bistable.client.store import Ended
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +69,6 @@ ACTIONS: Final[Mapping[State, Action]] = {
 WATCHED: Final = frozenset({State.VERIFY, State.CHECK, State.COMMIT})
 """States in which a hang must end in a reboot, and so in the old system."""
 
-WAY_BACK: Final = frozenset({State.ROLLBACK, State.ROLLBACK_REBOOT, State.VERIFY_ROLLBACK})
 ENDING: Final = frozenset({State.FAILURE, State.CLEANUP, State.REPORT})
 
 
@@ -211,7 +209,7 @@ class Engine:
             raise UsageError(f"cannot commit: the update is in the state {work.record.state.value}")
         automatic = work.record.reboot_need is RebootNeed.AUTOMATIC
         if work.record.state is State.REBOOT and automatic and not actions.rebooted_already(work):
-            raise _unbooted("commit")
+            raise unbooted_error("commit")
         # What was asked for on the command line is not held at the command line's own gate.
         work.keep(passes=work.record.passes | {Point.COMMIT}, stops=work.record.stops - {State.PAUSED_COMMIT})
         self._release(work)
@@ -283,7 +281,7 @@ class Engine:
         if (state, event) not in TABLE:
             log.info("%s: %s", state.value, error.what)
             return Event.DONE, {}
-        trouble = Trouble(code=code, what=error.what, state=state, hint=_hint(error))
+        trouble = Trouble(code=code, what=error.what, state=state, hint=hint_for(error))
         # Kept with the next state and not before: without it, a power cut between the two would leave an update that
         # goes on, and may end well, with an error that it does not have.
         told = work.record.with_trouble(trouble).trouble
@@ -296,7 +294,7 @@ class Engine:
         # A pause that ends is no step of the update, wherever it leads.
         count = work.record.transitions + (following not in UNCOUNTED and event is not Event.CONTINUED)
         if count > LOOP_LIMIT and event is not Event.LOOPED and (state, Event.LOOPED) in TABLE:
-            return self._move(work, Event.LOOPED, **{**changes, **_in_circles(replace(work.record, **changes))})
+            return self._end_circle(work, changes)
         changed = replace(
             work.record,
             **changes,
@@ -308,7 +306,7 @@ class Engine:
         )
         if state is State.AFTER_COMMIT and event is Event.FAILED:
             changed = replace(changed, inconsistent=True)
-        ended = _ended(changed, self._parts.system.wall()) if following is State.IDLE else None
+        ended = ended_by(changed, self._parts.system.wall()) if following is State.IDLE else None
         with self._parts.store.transaction():
             self._change_provides(work.record, changed)
             if ended is None:
@@ -319,6 +317,15 @@ class Engine:
         work.record = changed
         self._parts.on_record(changed)
         return ended
+
+    def _end_circle(self, work: Work, changes: Mapping[str, Any]) -> Ended | None:
+        """End an update that goes in circles. Nothing of it is called again, but no boot loader keeps trying it."""
+        record = replace(work.record, **changes)
+        if record.target is not None and not record.committed:
+            with tolerating("having the boot loader leave the new slot"):
+                if (payload := work.payload()) is not None:
+                    payload.rollback()
+        return self._move(work, Event.LOOPED, **{**changes, **in_circles(record)})
 
     def _change_provides(self, before: Record, after: Record) -> None:
         store, offer = self._parts.store, after.offer
@@ -349,13 +356,13 @@ class Engine:
             return work
         if record.transitions >= LOOP_LIMIT:
             # Whatever ends the process in this state must not do so for ever.
-            self._move(work, Event.LOOPED, **_in_circles(record))
+            self._end_circle(work, {})
         elif state is record.state:
             work.keep(transitions=record.transitions + 1)
         else:
             trouble = record.trouble
             if state in {State.ROLLBACK, State.CLEANUP}:
-                trouble = record.with_trouble(_interrupted(record, state)).trouble
+                trouble = record.with_trouble(interruption(record, state)).trouble
             work.keep(state=state, mark=Mark.FRESH, trouble=trouble, transitions=record.transitions + 1)
             self._parts.on_record(work.record)
         return work
@@ -367,7 +374,7 @@ class Engine:
 
     def _refuse_unbooted(self, work: Work, verb: str) -> None:
         if self._waits_for_reboot(work.record):
-            raise _unbooted(verb)
+            raise unbooted_error(verb)
 
     def _release(self, work: Work) -> None:
         """Open the gate at which the update waits, or lift the stop."""
@@ -401,61 +408,3 @@ class Engine:
             trouble = record.with_trouble(told).trouble
         self._move(work, Event.ABORTED, undo=record.undo or undo, aborted=record.aborted or not undo, trouble=trouble)
         return self._lead(work)
-
-
-def _hint(error: BistableError) -> str | None:
-    if isinstance(error, SignatureError):
-        # What the library says is for people who build artifacts.
-        return "sign it with a key whose public half is in trust.verify-keys"
-    return error.hint
-
-
-def _unbooted(verb: str) -> NotBootedError:
-    return NotBootedError(f"cannot {verb}: the device has to be rebooted first", hint="reboot it, then say it again")
-
-
-def _in_circles(record: Record) -> Mapping[str, Any]:
-    """Return what changes in the record of an update that goes in circles."""
-    trouble = Trouble(
-        code=LoopError.code,
-        what="cannot finish the update: it went from state to state more often than any update can",
-        state=record.state,
-        hint="bistablectl history and the log say between which states",
-    )
-    undone = record.rolled_back and record.state not in WAY_BACK
-    unclear = record.install_boot_id is not None and not record.committed and not undone
-    return {
-        "trouble": record.with_trouble(trouble).trouble,
-        "inconsistent": record.inconsistent or unclear,
-    }
-
-
-def _interrupted(record: Record, state: State) -> Trouble:
-    what = "cannot finish the update: "
-    if state is State.CLEANUP:
-        what += "its download was interrupted"
-    elif record.state is State.INSTALL:
-        what += "its installation was interrupted"
-    else:
-        what += "the boot loader went back to what ran before"
-    return Trouble(code="interrupted", what=what, state=record.state)
-
-
-def _ended(record: Record, now: float) -> Ended:
-    if not record.failed and record.committed:
-        result = SUCCESS
-    elif record.aborted:
-        result = ABORTED
-    elif record.undo and record.trouble is None:
-        result = ROLLED_BACK
-    else:
-        result = FAILURE
-    return Ended(
-        id=record.id,
-        artifact=None if record.offer is None else record.offer.name,
-        result=result,
-        error=None if record.trouble is None else record.trouble.what,
-        where=record.where,
-        began=record.began,
-        ended=now,
-    )

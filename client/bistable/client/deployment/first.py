@@ -14,10 +14,10 @@ from bistable.artifact.model import ROOTFS_IMAGE
 from bistable.client.deployment.device import Device, line_of
 from bistable.client.deployment.ports import Health
 from bistable.client.deployment.suit import NAME, offer_of, provides_after
-from bistable.client.errors import StoreError
-from bistable.client.machine import Record, State, encode_record
+from bistable.client.errors import StoreDamagedError, StoreError
+from bistable.client.machine import Record, State, decode_record, encode_record
 from bistable.client.model import RebootNeed, SlotName
-from bistable.client.store import Store
+from bistable.client.store import Store, put_aside
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +27,34 @@ UNKNOWN: Final = "unknown"
 
 BOOTSTRAP: Final = "bootstrap.mender"
 LEGACY: Final = Path("/var/lib/mender")
+
+
+def open_store(directory: Path) -> tuple[Store, str | None]:
+    """Open the store; a damaged one is put aside, because a device that waits for somebody may wait for ever.
+
+    An update that was on trial is forgotten with it. It was never confirmed, so the boot loader gives it up by itself.
+    Return what is to be told about that, too.
+
+    Raises:
+        StoreError: there can be no store.
+    """
+    try:
+        return _readable(Store.open(directory)), None
+    except StoreDamagedError as e:
+        aside = put_aside(directory)
+        return Store.open(directory), f"{e.what}; it is kept as {aside}, and a new one is begun"
+
+
+def _readable(store: Store) -> Store:
+    """Return the store if its record can be understood: else no command could ever do anything."""
+    text = store.record()
+    try:
+        if text is not None:
+            decode_record(text)
+    except StoreError as e:
+        store.close()
+        raise StoreDamagedError(e.what) from e
+    return store
 
 
 def settle(store: Store, device: Device, legacy_dir: Path = LEGACY) -> tuple[str, ...]:
@@ -72,11 +100,12 @@ def heal(device: Device, health: Health) -> tuple[str, ...]:
     """
     if device.pair is None:
         return ()
-    running = device.running()
-    if device.bootloader.status(running).good:
+    running, boot = device.running(), device.bootloader
+    if boot.status(running).good or boot.primary() != running:
+        # One that the boot loader is to leave again is what an update left behind that was given up.
         return ()
     health.check(0.0, lambda _used: None)
-    device.bootloader.confirm(running)
+    boot.confirm(running)
     return (f"slot {running} ran on trial without an update in progress: it is healthy, and now confirmed",)
 
 

@@ -2,7 +2,9 @@
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from threading import Lock
 from typing import Any, Final, Protocol
 
 from bistable.artifact.errors import RejectedError
@@ -19,6 +21,9 @@ OUTSTANDING: Final = 20
 
 PASSING: Final = Patience(attempts=2, longest=5.0)
 """For what an update must not wait for."""
+
+IN_PASSING: Final = Patience(attempts=1)
+"""For words on the side: without a server, an update with many scripts must not take longer for each of them."""
 
 LASTING: Final = Patience(attempts=3, longest=60.0)
 """For a result. Afterwards it is told at the next poll, and the next, and the next."""
@@ -106,6 +111,7 @@ class ServerReporter:
         self._reach = reach
         self._record: Record | None = None
         self._holder: tuple[str, State, str] | None = None
+        self._turn = Lock()
 
     # --- while the update is in progress
 
@@ -121,23 +127,45 @@ class ServerReporter:
         """
         self._record = record
         try:
-            self._deployments.status(record.id, status, None, PASSING)
+            self._tell(record.id, status, None, PASSING)
         except ServerError as e:
             log.info("%s", e.what)
 
     def substate(self, words: str) -> None:
-        """Tell what exactly is done. The answer does not matter: the next status gets the same one."""
-        if self._record is None:
-            return
-        self._mention(self._record, words)
+        """Tell what exactly is done. The answer does not matter: the next status gets the same one.
+
+        Raises:
+            AbortedError: somebody at the device says that the update must not go on.
+        """
+        if self._record is not None:
+            self._mention(self._record, words)
 
     def held(self, record: Record, reasons: Sequence[str]) -> None:
         """Tell who or what holds a paused update; again only when it is somebody else."""
         self._record = record
-        words = "held by " + "; ".join(reasons)
+        words = _held_by(reasons)
         holder = record.id, record.state, words
-        if reasons and holder != self._holder and self._mention(record, words):
-            self._holder = holder
+        # Whoever wants it to stop meanwhile is heard by the engine next: it waits.
+        with suppress(AbortedError):
+            if reasons and holder != self._holder and self._mention(record, words):
+                self._holder = holder
+
+    def still_held(self, record: Record, reasons: Sequence[str]) -> None:
+        """Tell again that a paused update waits, and hear whether it still should; in any thread.
+
+        Raises:
+            AbortedError: it must not go on.
+        """
+        words = _held_by(reasons) if reasons else None
+        try:
+            self._tell(record.id, CURRENT.get(record.state, INSTALLING), words, IN_PASSING)
+        except ServerError as e:
+            log.info("%s", e.what)
+
+    def _tell(self, deployment: str, status: str, words: str | None, patience: Patience) -> None:
+        # One after the other: what a paused update was must not arrive after what it is now.
+        with self._turn:
+            self._deployments.status(deployment, status, words, patience)
 
     def confirm_reachable(self, record: Record, /) -> None:
         """Log in anew and tell the server something, if a new system has to be able to do that.
@@ -152,7 +180,7 @@ class ServerReporter:
         # A server that asks for patience is alive, but asks for it longer than a system may be on trial.
         patience = Patience(attempts=self._reach.attempts, longest=self._reach.interval, steady=self._reach.interval)
         try:
-            self._deployments.status(record.id, INSTALLING, None, patience)
+            self._tell(record.id, INSTALLING, None, patience)
         except ServerError as e:
             raise HealthError(
                 f"cannot reach the server from the new system: {e.what}",
@@ -162,8 +190,8 @@ class ServerReporter:
     def _mention(self, record: Record, words: str) -> bool:
         status = CURRENT.get(record.state, INSTALLING)
         try:
-            self._deployments.status(record.id, status, words, PASSING)
-        except (ServerError, AbortedError) as e:
+            self._tell(record.id, status, words, IN_PASSING)
+        except (ServerError, WithdrawnError) as e:
             log.info("%s", e.what)
             return False
         return True
@@ -209,7 +237,7 @@ class ServerReporter:
         """Tell one result; return whether the server knows it now, or does not want to."""
         if not report.told:
             try:
-                self._deployments.status(report.deployment, report.status, report.substate, LASTING)
+                self._tell(report.deployment, report.status, report.substate, LASTING)
             except (ServerError, AbortedError) as e:
                 if isinstance(e, TransientServerError) or not isinstance(e, ServerError | WithdrawnError):
                     log.info("the server has still to be told how the deployment ended: %s", e.what)
@@ -246,6 +274,10 @@ class ServerReporter:
             for one in reports[-OUTSTANDING:]
         ]
         self._kept.keep_value(KEY, encode({"reports": values}).decode())
+
+
+def _held_by(reasons: Sequence[str]) -> str:
+    return "held by " + "; ".join(reasons)
 
 
 def _result_of(record: Record) -> Report:
