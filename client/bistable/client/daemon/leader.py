@@ -33,6 +33,9 @@ log = logging.getLogger(__name__)
 
 LOCK: Final = "lock"
 
+GO_ON: Final = "cannot go on: "
+"""How the reasons of an AbortedError begin, and how the engine begins them again."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Holding:
@@ -157,15 +160,42 @@ class Leader:
         self._holding.maps.tick()
         record = self._engine.current()
         if record is not None and record.offered and self._holding.maps.refresh_due(record.id):
-            try:
-                self.ask_server(record.id)
-            except AbortedError as e:
-                return self.abort(record.id, e.what)
-            except StoreError:
-                raise
-            except BistableError as e:
-                log.info("cannot ask the server about its control map: %s", e.what)
+            gone = self.ask_in_pause(record)
+            if gone is not None:
+                return self.abort(record.id, gone)
         return self.reconsider()
+
+    def ask_in_pause(self, record: Record) -> str | None:
+        """Take what the server says now about a paused update; return why it must not go on, if the server says so.
+
+        It may be called in any thread.
+
+        Raises:
+            StoreError: the answer cannot be kept.
+        """
+        try:
+            self.ask_server(record.id)
+        except AbortedError as e:
+            return e.what.removeprefix(GO_ON)
+        except StoreError:
+            raise
+        except BistableError as e:
+            log.info("cannot ask the server about its control map: %s", e.what)
+        return None
+
+    def tell_in_pause(self, record: Record) -> str | None:
+        """Tell a server without maps that the update still waits; return why it must not, if the server says so.
+
+        Such a server has no other way to say it. It may be called in any thread.
+        """
+        if self._fleet is None:
+            return None
+        words = [str(holder) for holder in self._holding.gates.holders(PAUSES[record.state], record)]
+        try:
+            self._fleet.reporter.still_held(record, words)
+        except AbortedError as e:
+            return e.what.removeprefix(GO_ON)
+        return None
 
     def proceed(self, update: str, point: Point, *, force: bool) -> Stand:
         """Let an update go on that waits at a point."""
@@ -178,10 +208,10 @@ class Leader:
     def abort(self, update: str, reason: str) -> Stand:
         """Stop an update."""
         with self._alone():
-            self._brake.release()
+            wanted = self._brake.release()
             record = self._engine.current()
-            if record is None or record.id != update:
-                # It heard the brake, and is over.
+            if record is None or record.id != update or (record.aborted and not wanted):
+                # It heard the brake, and is over, or on its way back.
                 return Stand(record=record, last=record)
             return self._after(self._engine.abort(reason))
 
@@ -198,6 +228,9 @@ class Leader:
     def install(self, where: str, job: str, stops: Sequence[Point]) -> Stand:
         """Install an artifact that somebody on the device has."""
         with self._alone():
+            if any(ended.id == job for ended in self._store.history()):
+                # Whoever asks again did not hear that it was begun; by now it is over.
+                return Stand(record=self._engine.current())
             self._heal()
             waits = {point: state for state, point in PAUSES.items()}
             places = frozenset(waits[point] for point in stops)

@@ -28,8 +28,12 @@ class Schedule:
     failures: int = 0
 
     def polled(self, now: float, spread: Callable[[], float]) -> "Schedule":
-        """Return what follows a question that was answered."""
-        return replace(self, poll_at=now + _spread(self.intervals.poll, spread), failures=0)
+        """Return what follows a question; how it is answered is not known yet."""
+        return replace(self, poll_at=now + _spread(self.intervals.poll, spread))
+
+    def answered(self) -> "Schedule":
+        """Return what follows an answer: the next failure is the first one."""
+        return replace(self, failures=0)
 
     def sent(self, now: float, spread: Callable[[], float]) -> "Schedule":
         """Return what follows an inventory that was sent."""

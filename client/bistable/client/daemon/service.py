@@ -63,17 +63,25 @@ class DaemonService:
     def __init__(self, loop: asyncio.AbstractEventLoop, clock: Callable[[], float]) -> None:
         self._loop, self._clock = loop, clock
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="leader")
+        # A paused update asks a server that may take minutes to fail, and must hear everybody else in the meantime.
+        self._asker = ThreadPoolExecutor(1, thread_name_prefix="asker")
         self._listeners: list[Callable[[View, View], None]] = []
         self._token_listeners: list[Callable[[str, str], None]] = []
         self._view = View(state=State.IDLE.value)
         self._record: Record | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._due: Callable[[], Stand] | None = None
         self._began: tuple[int, float] | None = None
-        self._working = 0
+        self._told_at = clock()
+        """When the server last heard of a pause."""
+        self._leading = 0
         self._changed = False
         """Somebody began or ceased to hold something since a pause was last looked at."""
+        self._coming = ""
+        """The id of an update that was asked for and is not begun yet."""
+        self._device_shown = False
+        self._closing = False
         self._tasks: set[asyncio.Task[None]] = set()
+        self._jobs: set[asyncio.Future[Any]] = set()
 
     def start(self, made: Made) -> None:
         """Begin the work."""
@@ -83,12 +91,17 @@ class DaemonService:
 
     async def close(self, patience: float) -> bool:
         """Stop the work where it is, and return whether it stopped; it goes on when the service starts again."""
+        self._closing = True
         self._made.brake.stop()
         if self._timer is not None:
             self._timer.cancel()
-        self._worker.shutdown(wait=False, cancel_futures=True)
-        done = await asyncio.wait(self._tasks, timeout=patience) if self._tasks else (set(), set())
-        return not done[1]
+        for thread in (self._worker, self._asker):
+            thread.shutdown(wait=False, cancel_futures=True)
+        at_work = [*self._tasks, *self._jobs]
+        if not at_work:
+            return True
+        _, late = await asyncio.wait(at_work, timeout=patience)
+        return not late
 
     def nudge(self, call: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Make a call that nobody waits for: a signal has no answer."""
@@ -96,36 +109,50 @@ class DaemonService:
 
     # --- work
 
-    async def _run(self, work: Callable[[], T]) -> T:
+    async def _run(self, work: Callable[[], T], thread: ThreadPoolExecutor | None = None) -> T:
         """Have the worker thread do something, after all it has been given before."""
-        self._working += 1
+        if self._closing:
+            raise asyncio.CancelledError
+        job = self._loop.run_in_executor(thread or self._worker, work)
+        self._jobs.add(job)
+        job.add_done_callback(self._jobs.discard)
         try:
-            return await self._loop.run_in_executor(self._worker, work)
+            return await job
         except StoppingError as e:
             raise asyncio.CancelledError from e
-        finally:
-            self._working -= 1
 
     async def _lead(self, work: Callable[[], Stand]) -> None:
         """Do something with the update, then see when to do the next thing."""
         try:
-            stand = await self._run(work)
+            stand = await self._led(work)
         except BusyError:
             self._again(BUSY_PATIENCE, work)
         except StoreError as e:
             log.warning("%s", e.what)
-            self._again(STORE_PATIENCE, self._made.leader.recover)
+            self._again(STORE_PATIENCE, work)
         except BistableError as e:
             self._failed(e)
         else:
             self._rest(stand)
+
+    async def _led(self, work: Callable[[], Stand]) -> Stand:
+        # Who holds the update is asked in there; what changes later is looked at after it.
+        self._changed = False
+        self._leading += 1
+        try:
+            return await self._run(work)
+        finally:
+            self._leading -= 1
 
     def _failed(self, error: BistableError) -> None:
         """Show an error, and go on with what there is: a pause, or the next question to the server."""
         log.info("%s", error.what)
         self._publish(last_error_code=getattr(error, "code", "artifact"), last_error=error.what)
         if self._record is not None:
-            self._rest(Stand(record=self._record, last=self._record))
+            if self._record.state in PAUSES:
+                self._wait_on()
+            else:
+                self._again(STORE_PATIENCE, self._made.leader.recover)
             return
         if self._schedule is not None:
             asked = error.retry_after if isinstance(error, TransientServerError) else None
@@ -137,28 +164,72 @@ class DaemonService:
         self._show(stand)
         record = stand.record
         if record is None:
-            if stand.ended is not None and self._schedule is not None:
-                self._schedule = self._schedule.inventory_now(self._clock())
+            if self._schedule is not None:
+                self._schedule = self._schedule.answered()
+                if stand.ended is not None:
+                    self._schedule = self._schedule.inventory_now(self._clock())
             self._plan()
-        elif record.state in PAUSES and self._changed:
-            # While the worker looked at it, or did something else.
-            self._reconsider()
         elif record.state in PAUSES:
-            self._again(self._next_look(), self._made.leader.refresh)
+            self._told_at = self._clock()
+            self._wait_on()
         else:
             self._again(REBOOT_PATIENCE, self._made.leader.recover)
 
+    def _wait_on(self) -> None:
+        """Plan the next look at a paused update."""
+        if self._changed:
+            # While the worker looked at it.
+            self._reconsider()
+        elif (wait := self._next_look()) is not None:
+            self._set_timer(wait, lambda: self._spawn(self._refresh()))
+        else:
+            self._again(None, self._made.leader.reconsider)
+
     def _next_look(self) -> float | None:
-        """Return the seconds until something about who holds an update changes by itself."""
-        waits = [
-            wait for wait in (self._made.holding.maps.wait(), self._made.inhibitors.next_end()) if wait is not None
-        ]
-        return max(min(waits), SOONEST) if waits else None
+        """Return the seconds until something about who holds an update changes by itself, or the server is asked."""
+        waits = [self._made.holding.maps.wait(), self._made.inhibitors.next_end(), self._tell_after()]
+        known = [wait for wait in waits if wait is not None]
+        return max(min(known), SOONEST) if known else None
+
+    def _tell_after(self) -> float | None:
+        """Return the seconds until a server without a map is told again that the update waits."""
+        record = self._record
+        if self._schedule is None or record is None or not record.offered:
+            return None
+        if self._made.holding.maps.has_server_map(record.id):
+            return None
+        return self._told_at + self._schedule.intervals.poll - self._clock()
+
+    async def _refresh(self) -> None:
+        """Look at a paused update again, by the clock and by what the server says."""
+        record = self._record
+        if record is None or record.state not in PAUSES or self._leading:
+            return
+        tell = self._tell_after()
+        maps = self._made.holding.maps
+        try:
+            maps.tick()
+            gone = None
+            if record.offered and maps.refresh_due(record.id):
+                gone = await self._run(lambda: self._made.leader.ask_in_pause(record), self._asker)
+            elif tell is not None and tell <= 0:
+                gone = await self._run(lambda: self._made.leader.tell_in_pause(record), self._asker)
+        except StoreError as e:
+            log.warning("%s", e.what)
+            self._again(STORE_PATIENCE, self._made.leader.reconsider)
+            return
+        now = self._record
+        if now is None or (now.id, now.state) != (record.id, record.state) or self._leading:
+            return  # somebody was faster
+        if gone is not None:
+            reason = gone
+            await self._lead(lambda: self._made.leader.abort(record.id, reason))
+        else:
+            await self._lead(self._made.leader.reconsider)
 
     def _plan(self) -> None:
         """Plan the next question to the server; only an idle device asks."""
         if self._schedule is None:
-            self._again(None, self._due or self._made.leader.recover)
             return
         due = self._schedule.next_at - self._clock()
         self._set_timer(max(0.0, due), lambda: self._spawn(self._ask()))
@@ -168,23 +239,31 @@ class DaemonService:
         """Do what is due: send the inventory, ask for an update."""
         assert self._schedule is not None
         now = self._clock()
-        if self._schedule.inventory_at <= now:
-            try:
-                await self._run(lambda: self._made.leader.send_inventory(full=False))
-                self._schedule = self._schedule.sent(self._clock(), random.random)
-            except BistableError as e:
-                self._failed(e)
-                return
+        if self._schedule.inventory_at <= now and not await self._tell_inventory():
+            return
         if self._schedule.poll_at <= now:
             # Before the answer: an update that is found may take until the next reboot.
             self._schedule = self._schedule.polled(now, random.random)
             await self._lead(self._made.leader.poll)
-        else:
+        elif self._record is None:
             self._plan()
+
+    async def _tell_inventory(self) -> bool:
+        """Send the inventory; return whether the server can be asked for an update after that."""
+        assert self._schedule is not None
+        try:
+            await self._run(lambda: self._made.leader.send_inventory(full=False))
+        except TransientServerError as e:
+            self._failed(e)
+            return False
+        except BistableError as e:
+            # Whatever it is, it must not keep the device from its updates. It is tried again when it is due again.
+            log.info("%s", e.what)
+        self._schedule = self._schedule.sent(self._clock(), random.random)
+        return True
 
     def _again(self, seconds: float | None, work: Callable[[], Stand]) -> None:
         """Do something later; with None only when something changes."""
-        self._due = work
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -194,7 +273,8 @@ class DaemonService:
     def _set_timer(self, seconds: float, then: Callable[[], None]) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self._loop.call_later(seconds, then)
+        if not self._closing:
+            self._timer = self._loop.call_later(seconds, then)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = self._loop.create_task(_quietly(work))
@@ -210,11 +290,10 @@ class DaemonService:
     def _look(self) -> None:
         self._publish(holders=self._made.inhibitors.views())
         self._changed = True
-        if self._record is not None and self._record.state in PAUSES and not self._working:
+        if self._record is not None and self._record.state in PAUSES and not self._leading:
             self._reconsider()
 
     def _reconsider(self) -> None:
-        self._changed = False
         self._again(SOONEST, self._made.leader.reconsider)
 
     def entered(self, record: Record | None) -> None:
@@ -289,12 +368,14 @@ class DaemonService:
                 last_error_code="" if trouble is None else trouble.code,
                 last_error="" if trouble is None else trouble.what,
             )
-        self._spawn(self._show_device())
+        if stand.last is not None or not self._device_shown:
+            self._spawn(self._show_device())
 
     async def _show_device(self) -> None:
         """Show slots and provides; the boot loader may take a moment to answer."""
         slots, name = await self._run(self._look_at_device)
         self._publish(slots=slots, current_artifact=name)
+        self._device_shown = True
 
     def _look_at_device(self) -> tuple[tuple[SlotView, ...], str]:
         device = self._made.device
@@ -344,24 +425,29 @@ class DaemonService:
     async def send_inventory(self) -> None:
         """Send the whole inventory now."""
         await self._run(lambda: self._made.leader.send_inventory(full=True))
+        if self._schedule is not None:
+            self._schedule = self._schedule.sent(self._clock(), random.random)
 
     async def install(self, where: str, job: str, stops: Sequence[Point]) -> str:
         """Begin an update; return its id at once."""
         name = job or str(uuid.uuid4())
-        if self._record is not None and self._record.id == name:
+        if name == self._coming or (self._record is not None and self._record.id == name):
             return name
         self._refuse_busy("install")
+        self._coming = name
         self._spawn(self._install(where, name, stops))
         return name
 
     async def _install(self, where: str, name: str, stops: Sequence[Point]) -> None:
         try:
-            stand = await self._run(lambda: self._made.leader.install(where, name, stops))
+            stand = await self._led(lambda: self._made.leader.install(where, name, stops))
         except BistableError as e:
             # Not tried again later, also if somebody else was faster: who asked for it may not want it any more then.
             self._failed(e)
         else:
             self._rest(stand)
+        finally:
+            self._coming = ""
 
     async def pause(self, points: Sequence[Point], update_id: str) -> None:
         """Hold the update in progress at points."""
@@ -375,7 +461,11 @@ class DaemonService:
         """Let an update go on that waits at a point."""
         record = self._require(update_id, "go on")
         if PAUSES.get(record.state) is not point:
-            raise UsageError(f"cannot go on: the update does not wait before the {point.value}")
+            pauses = self._made.holding.pauses
+            if pauses.at(point, record.id) is None:
+                raise UsageError(f"cannot go on: the update does not wait before the {point.value}")
+            pauses.take_back(point, record.id)
+            return
         self._spawn(self._lead(lambda: self._made.leader.proceed(record.id, point, force=force)))
 
     async def abort(self, update_id: str, reason: str) -> None:
@@ -477,9 +567,10 @@ class DaemonService:
             listener(standing.token or "", standing.server or "")
 
     def _refuse_busy(self, verb: str) -> None:
-        if self._record is not None:
+        if self._record is not None or self._coming:
+            state = State.IDLE if self._record is None else self._record.state
             raise BusyError(
-                f"cannot {verb}: an update is in progress, in the state {self._record.state.value}",
+                f"cannot {verb}: an update is in progress, in the state {state.value}",
                 hint="it can go on or be aborted",
             )
 
