@@ -8,32 +8,27 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import suppress
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 from bistable.artifact.errors import BistableError
 from bistable.client.config import Loaded, load, only
 from bistable.client.daemon.brake import Brake
-from bistable.client.daemon.fleet import Fleet, make_fleet
-from bistable.client.daemon.inhibitors import Inhibitors
-from bistable.client.daemon.leader import Holding, Leader
 from bistable.client.daemon.notify import Notifier
-from bistable.client.daemon.schedule import Intervals, Schedule
-from bistable.client.daemon.service import DaemonService, Made
+from bistable.client.daemon.service import DaemonService
+from bistable.client.daemon.wiring import Ears, make, wire
 from bistable.client.deployment.device import Device
 from bistable.client.deployment.first import open_store
-from bistable.client.deployment.gates import ManagedGates
-from bistable.client.deployment.keptmaps import KeptMaps, MapSettings
-from bistable.client.deployment.pauses import KeptPauses
-from bistable.client.machine import Record
-from bistable.client.server import Standing
 from bistable.client.store import Store
 
 log = logging.getLogger(__name__)
 
 BUS_PATIENCE: Final = 30.0
 """Seconds until a bus that went away, or was not there, is tried again."""
+
+BUS_START: Final = 5.0
+"""Seconds that the start waits for an answer of the bus."""
 
 CLOSING: Final = 5.0
 """Seconds that what is at work has to notice that the service ends."""
@@ -82,12 +77,16 @@ def _once(loaded: Loaded) -> int:
     device = Device(loaded.settings, environment=os.environ, check=brake.check)
     directory = loaded.settings.device.data_dir
     with _opened(directory) as store, Store.open(directory) as values:
-        leader = _wire(device, store, values, brake, _Ears()).leader
+        leader = wire(device, store, values, brake, Ears(), boottime).leader
         stand = leader.begin_service()
         if stand.record is not None:
             leader.refresh()
         elif loaded.settings.server.urls:
-            leader.send_inventory(full=False)
+            try:
+                leader.send_inventory(full=False)
+            except BistableError as e:
+                # It must not keep the device from its updates.
+                log.info("%s", e.what)
             leader.poll()
     return 0
 
@@ -100,15 +99,19 @@ async def _main(loaded: Loaded, bus_address: str | None) -> int:
     service = DaemonService(loop, boottime)
     device = Device(settings, environment=os.environ, check=brake.check, on_progress=service.progress)
     with _opened(settings.device.data_dir) as store, Store.open(settings.device.data_dir) as values:
-        made = _make(service, loaded, device, store, values, brake)
+        made = make(service, loaded, device, store, values, brake, clock=boottime)
         notifier = Notifier(os.environ, os.getpid())
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, ended.set)
         loop.add_signal_handler(signal.SIGUSR1, lambda: service.nudge(service.check))
         loop.add_signal_handler(signal.SIGUSR2, lambda: service.nudge(service.send_inventory))
         service.start(made)
-        bus = loop.create_task(_stay_on_bus(service, bus_address))
+        tried = asyncio.Event()
+        bus = loop.create_task(_stay_on_bus(service, bus_address, tried))
         alive = loop.create_task(_show_life(notifier))
+        # Whoever is started after the service may call it; a bus that is not there (yet) holds up nobody.
+        with suppress(TimeoutError):
+            await asyncio.wait_for(tried.wait(), BUS_START)
         notifier.tell("READY=1")
         await ended.wait()
         notifier.tell("STOPPING=1")
@@ -121,105 +124,16 @@ async def _main(loaded: Loaded, bus_address: str | None) -> int:
     return 0
 
 
-class Listener(Protocol):
-    """Who is told what happens, in whatever thread it does."""
-
-    def changed(self) -> None:
-        """Somebody holds an update, or does not any more."""
-
-    def entered(self, record: Record | None) -> None:
-        """The update is in another state."""
-
-    def substate(self, words: str) -> None:
-        """Something is done in it."""
-
-    def logged_in(self, standing: Standing) -> None:
-        """There is another token."""
-
-
-class _Ears:
-    """Listens to nothing: whoever runs once looks at nothing in between."""
-
-    def changed(self) -> None: ...
-    def entered(self, record: Record | None) -> None: ...
-    def substate(self, words: str) -> None: ...
-    def logged_in(self, standing: Standing) -> None: ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Wired:
-    leader: Leader
-    holding: Holding
-    inhibitors: Inhibitors
-    fleet: Fleet | None
-
-
-def _wire(device: Device, store: Store, values: Store, brake: Brake, listener: Listener) -> _Wired:
-    """Put the parts together. `values` is a connection of its own: other threads keep things, too."""
-    settings = device.settings.server
-    maps = KeptMaps(
-        values,
-        MapSettings(
-            life=settings.map_expiration or 2 * settings.poll_interval,
-            boot_life=settings.map_boot_expiration,
-            ask_every=settings.poll_interval,
-        ),
-        boot_id=device.system.boot_id(),
-        clock=device.system.boottime,
-        on_change=listener.changed,
-    )
-    pauses = KeptPauses(values)
-    inhibitors = Inhibitors(boottime, listener.changed)
-    fleet = make_fleet(device, values, listener.logged_in)
-    asker = _Asker()
-    gates = ManagedGates(maps, pauses, inhibitors, ask_server=asker)
-    holding = Holding(gates=gates, maps=maps, pauses=pauses)
-    leader = Leader(device, store, fleet, holding, brake, on_record=listener.entered, on_substate=listener.substate)
-    asker.leader = leader
-    return _Wired(leader=leader, holding=holding, inhibitors=inhibitors, fleet=fleet)
-
-
-def _make(service: DaemonService, loaded: Loaded, device: Device, store: Store, values: Store, brake: Brake) -> Made:
-    wired = _wire(device, store, values, brake, service)
-    fleet = wired.fleet
-    return Made(
-        loaded=loaded,
-        device=device,
-        store=values,
-        leader=wired.leader,
-        holding=wired.holding,
-        inhibitors=wired.inhibitors,
-        brake=brake,
-        schedule=None if fleet is None else _schedule(device),
-        standing=lambda: Standing() if fleet is None else fleet.authenticator.standing,
-    )
-
-
-class _Asker:
-    """Asks the server, once there is somebody who can: gates and leader need each other."""
-
-    leader: Leader | None = None
-
-    def __call__(self, deployment: str) -> None:
-        assert self.leader is not None
-        self.leader.ask_server(deployment)
-
-
-def _schedule(device: Device) -> Schedule:
-    server = device.settings.server
-    now = boottime()
-    intervals = Intervals(poll=server.poll_interval, inventory=server.inventory_interval, retry=server.retry_interval)
-    return Schedule(intervals=intervals, poll_at=now, inventory_at=now)
-
-
-async def _stay_on_bus(service: DaemonService, address: str | None) -> None:
-    """Be on the bus, again and again: it may come late, and go away."""
+async def _stay_on_bus(service: DaemonService, address: str | None, tried: asyncio.Event) -> None:
+    """Be on the bus, again and again: it may come late, and go away. `tried` is set after the first time."""
     if address == "none":
+        tried.set()
         return
     try:
         from bistable.client.bus.server import BusServer
     except ImportError as e:
         log.warning("not on D-Bus: %s is not installed", e.name)
+        tried.set()
         return
     server = BusServer()
     try:
@@ -227,9 +141,11 @@ async def _stay_on_bus(service: DaemonService, address: str | None) -> None:
             try:
                 for words in await server.start(service, address):
                     log.info("%s", words)
+                tried.set()
                 await server.wait_disconnected()
             except (BistableError, OSError) as e:
                 log.warning("not on D-Bus: %s", e)
+                tried.set()
             await asyncio.sleep(BUS_PATIENCE)
     finally:
         await server.stop()
