@@ -15,8 +15,8 @@ from client_bench import Bench, image, kill_session, session_of
 from client_modules import gone
 
 RELEASES: Final = ("release-1", "release-2", "release-3")
-SPARE: Final = 1.1
-"""How much of a command's run time is covered: some kills come when it is over."""
+TOO_LATE, IN_TIME = 0.85, 1.05
+"""How the time of a command is corrected after each cut: how busy the machine is changes, and few may be too late."""
 
 
 @dataclass(kw_only=True)
@@ -53,8 +53,9 @@ class Loop:
         """Run a command and end it at a random moment of its time."""
         with self.bench.start(*words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
             with suppress(subprocess.TimeoutExpired):
-                process.wait(self.chance.uniform(0, self.seconds[name] * SPARE))
+                process.wait(self.chance.uniform(0, self.seconds[name]))
             over = process.poll() is not None
+            self.seconds[name] *= TOO_LATE if over else IN_TIME
             if self.chance.random() < 0.5:
                 kill_session(process)
                 self.bench.reboot()
