@@ -51,14 +51,12 @@ def make_fleet(device: Device, kept: Kept, on_login: Callable[[Standing], None])
     authenticator = Authenticator(settings.urls, door, credentials, on_change=on_login)
     session = Session(door, authenticator)
     deployments = Deployments(session)
-    attempts = report_attempts(settings.poll_interval, settings.retry_interval)
-    required = device.settings.commit.require_server_reachable
     reporter = ServerReporter(
         deployments,
         kept,
         forget_login=authenticator.forget,
         read_log=lambda deployment: read_log(log_directory(device), deployment),
-        reach=Reach(attempts=attempts, interval=settings.retry_interval) if required else None,
+        reach=_reach(device) if device.settings.commit.require_server_reachable else None,
     )
     return Fleet(
         authenticator=authenticator,
@@ -66,6 +64,16 @@ def make_fleet(device: Device, kept: Kept, on_login: Callable[[Standing], None])
         inventory=Inventory(session, kept),
         reporter=reporter,
     )
+
+
+def _reach(device: Device) -> Reach:
+    """Return how long it is tried to reach the server before a commit; no watchdog must bite in the meantime."""
+    server, watchdog = device.settings.server, device.settings.watchdog
+    attempts = report_attempts(server.poll_interval, server.retry_interval)
+    interval = float(server.retry_interval)
+    if watchdog.device is not None:
+        interval = min(interval, watchdog.phase / 2 / attempts)
+    return Reach(attempts=attempts, interval=interval)
 
 
 def log_directory(device: Device) -> Path:
