@@ -301,6 +301,32 @@ def run(
         return program.wait()
 
 
+def run_attached(command: Sequence[str]) -> int:
+    """Run a person's command with our own terminal and environment, and return its exit status as a shell has it.
+
+    Ctrl-C is the command's business. SIGTERM and SIGHUP, which come to us alone, are passed on to it.
+
+    Raises:
+        ProgramError: it cannot be started.
+    """
+    try:
+        process = subprocess.Popen(list(command), env=_given_environment())
+    except OSError as e:
+        raise ProgramError(f"cannot run {command[0]}: {e.strerror}") from e
+
+    def pass_on(number: int, _frame: object) -> None:
+        process.send_signal(number)
+
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGQUIT)}
+    before |= {number: signal.signal(number, pass_on) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        status = process.wait()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    return status if status >= 0 else 128 - status
+
+
 def _environment(variables: Mapping[str, str] | None, *, inherit: bool) -> dict[str, str]:
     if inherit:
         return {**_given_environment(), **(variables or {})}

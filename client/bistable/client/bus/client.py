@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -12,6 +11,7 @@ from dbus_fast.unpack import unpack_variants
 from bistable.client.bus import names
 from bistable.client.bus.connection import INTERACTIVE, Connection, ErrorReplyError, close_all
 from bistable.client.bus.contract import interface
+from bistable.client.bus.events import CHANGED, ENDED, HELD, STARTED, STATE_CHANGED, STOPPED, BusEvent
 from bistable.client.bus.failures import BusError, error_from_bus
 
 PATIENCE: Final = 600.0
@@ -22,29 +22,12 @@ _WATCHED: Final = (
     f"type='signal',sender='{names.DRIVER}',interface='{names.DRIVER}',member='NameOwnerChanged',arg0='{names.NAME}'",
 )
 
-STARTED: Final = "started"
-STOPPED: Final = "stopped"
-CHANGED: Final = "changed"
-STATE_CHANGED: Final = "state-changed"
-HELD: Final = "held"
-ENDED: Final = "ended"
 _SIGNALS: Final = {"StateChanged": STATE_CHANGED, "Held": HELD, "Ended": ENDED}
 _ARGUMENTS: Final = {
     STATE_CHANGED: ("old", "new", "reason"),
     HELD: ("update_id", "point", "reasons"),
     ENDED: ("update_id", "result", "error_code", "error"),
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BusEvent:
-    """Something that the daemon told, or that it stopped or started; `values` by name.
-
-    `started` and `changed` have properties, all or those that changed; the others what their signal has.
-    """
-
-    kind: str
-    values: Mapping[str, Any] = field(default_factory=dict)
 
 
 class UpdatesClient:
