@@ -304,26 +304,39 @@ def run(
 def run_attached(command: Sequence[str]) -> int:
     """Run a person's command with our own terminal and environment, and return its exit status as a shell has it.
 
-    Ctrl-C is the command's business. SIGTERM and SIGHUP, which come to us alone, are passed on to it.
+    Ctrl-C is the command's business, which gets it from the terminal. SIGTERM and SIGHUP, which come to us alone, are
+    passed on to it.
 
     Raises:
         ProgramError: it cannot be started.
     """
-    try:
-        process = subprocess.Popen(list(command), env=_given_environment())
-    except OSError as e:
-        raise ProgramError(f"cannot run {command[0]}: {e.strerror}") from e
+    process: subprocess.Popen[bytes] | None = None
+    early: list[int] = []
 
     def pass_on(number: int, _frame: object) -> None:
-        process.send_signal(number)
+        if number not in {signal.SIGTERM, signal.SIGHUP}:
+            return
+        if process is None:
+            early.append(number)
+        else:
+            process.send_signal(number)
 
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGQUIT)}
-    before |= {number: signal.signal(number, pass_on) for number in (signal.SIGTERM, signal.SIGHUP)}
+    # Before the start, so that none is missed; handlers do not outlive an exec. What is ignored stays so (nohup).
+    before = {
+        number: signal.signal(number, pass_on)
+        for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP)
+        if signal.getsignal(number) is not signal.SIG_IGN
+    }
     try:
+        process = subprocess.Popen(list(command), env=_given_environment())
+        for number in early:
+            process.send_signal(number)
         status = process.wait()
+    except OSError as e:
+        raise ProgramError(f"cannot run {command[0]}: {e.strerror}") from e
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for known, handler in before.items():
+            signal.signal(known, handler)
     return status if status >= 0 else 128 - status
 
 

@@ -107,5 +107,5 @@ def error_from_bus(name: str, text: str) -> ClientError:
     what, _, hint = text.partition("\n")
     kind = KINDS.get(name.removeprefix(ERROR_PREFIX)) if name.startswith(ERROR_PREFIX) else None
     if kind is None:
-        kind, what = (LimitError if name == LIMITS_EXCEEDED else ClientError), what or name
-    return kind(what, hint=hint or None)
+        kind = LimitError if name == LIMITS_EXCEEDED else ClientError
+    return kind(what or name, hint=hint or None)
