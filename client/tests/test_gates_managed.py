@@ -175,6 +175,14 @@ def test_a_fail_ends_the_update_even_while_others_hold_it() -> None:
     assert isinstance(desk.decide(), Refuse)
 
 
+def test_a_map_that_fails_once_has_done_so_even_while_others_hold() -> None:
+    desk = Desk()
+    inhibit(desk, Point.INSTALL)
+    desk.maps.set_local(text_of(install={"action": "fail", "on_action_executed": "continue"}))
+    assert isinstance(desk.decide(), Refuse)
+    assert isinstance(desk.decide(id=OTHER), Hold)
+
+
 def test_a_local_pause_of_higher_priority_that_is_let_through_does_not_hide_the_server() -> None:
     desk = Desk()
     desk.maps.set_local(text_of(APPLICATION, 9, install="pause"))
@@ -307,6 +315,14 @@ def test_a_pause_that_ended_is_not_begun_anew_by_a_map_that_pauses_once() -> Non
     assert desk.decide(paused=True) == Open()
     assert desk.decide() == Open()
     assert desk.asked == [DEPLOYMENT]
+
+
+def test_a_gate_that_is_found_again_after_a_pause_was_answered_asks_the_server_again() -> None:
+    desk = Desk()
+    server("pause")(desk, Point.INSTALL)
+    for number in (1, 2):
+        assert isinstance(desk.decide(), Hold)
+        assert len(desk.asked) == number
 
 
 def test_a_continue_by_hand_has_the_server_asked_again() -> None:

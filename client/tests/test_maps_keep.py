@@ -244,6 +244,18 @@ def test_not_more_maps_come_back_than_there_can_be() -> None:
     assert len(decode({"maps": many}).entries) == LOCAL_MAPS + 1
 
 
+@pytest.mark.parametrize("lost", [APPLICATION, OTHER])
+def test_an_answer_is_none_any_more_if_any_map_cannot_be_read(lost: str) -> None:
+    pool = Pool().insert(made(install=ONCE), Source.LOCAL, now=0.0, life=LIFE)
+    pool = pool.insert(made(OTHER, commit="pause"), Source.LOCAL, now=0.0, life=LIFE)
+    raw = json.loads(encode_pool(pool.decide(at(), 1.0)[1], boot(1, 1.0)))
+    assert decode(raw).asked is not None
+    for values_of_one in raw["maps"]:
+        if values_of_one["map"]["id"] == lost:
+            values_of_one["life"] = None
+    assert decode(raw).asked is None
+
+
 def test_an_answer_about_maps_that_are_gone_is_no_answer() -> None:
     _, pool = Pool().insert(made(install=ONCE), Source.LOCAL, now=0.0, life=LIFE).decide(at(), 1.0)
     raw = json.loads(encode_pool(pool, boot(1, 1.0)))
