@@ -330,6 +330,8 @@ class DaemonService:
 
     def _show_record(self, record: Record | None) -> None:
         self._record = record
+        if record is None or record.state is not State.DOWNLOAD:
+            self._began = None  # the rate of the next download is its own
         if record is None:
             self._publish(
                 state=State.IDLE.value,

@@ -61,6 +61,7 @@ def _take_in(work: Work, source: ByteSource) -> Event:
     prepared = replace(work.record, offer=offer, target=None, origin=None)
     prepared = parts.payloads.prepare(header, prepared) if offer.payload_type is not None else prepared
     work.keep(offer=prepared.offer, origin=prepared.origin, target=prepared.target)
+    parts.on_record(work.record)  # its name is known now, and not only when all of it is here
     parts.scripts.store(header.scripts)
     if offer.payload_type is None:
         reader.finish()
