@@ -16,6 +16,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from updates import RefusedError, Updates
 from web import Board, Site
@@ -92,6 +93,7 @@ class Kiosk:
 
     async def stay(self, address: str | None) -> None:
         """Be on the bus, again and again."""
+        self._show()
         while True:
             try:
                 self._updates = await Updates.connect(address, self._changed, self._owner)
@@ -237,7 +239,14 @@ class Kiosk:
         if self._updates is None or not self._present:
             raise RefusedError("The update service is not there.")
         reply = await self._updates.call("GetHistory")
-        return [{key: one.get(key, "") for key in ("artifact", "result", "error", "ended")} for one in reply.body[0]]
+        return [
+            {
+                **{key: one.get(key, "") for key in ("artifact", "result", "error", "ended")},
+                # An address may have a password in it; its last part names what could not even be read.
+                "file": urlsplit(one.get("where", "")).path.rpartition("/")[2],
+            }
+            for one in reply.body[0]
+        ]
 
     # --- what the person sees
 

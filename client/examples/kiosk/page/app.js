@@ -29,11 +29,11 @@ function scene(now) {
   const Name = now.artifact || "The update";
   const before = now.current || "the version before";
   if (!now.present) {
-    return { tone: "bad", headline: "The update service is not there",
+    return { tone: "bad", sign: "bad", headline: "The update service is not there",
       detail: "The device works as it did. This page goes on by itself when the service is back." };
   }
   if (now.problem) {
-    return { tone: "bad", headline: "This screen cannot hold updates", detail: now.problem };
+    return { tone: "bad", sign: "bad", headline: "This screen cannot hold updates", detail: now.problem };
   }
   if (now.question) {
     return question(now, name, before);
@@ -59,28 +59,35 @@ function scene(now) {
       "rollback-reboot": "The screen goes dark for a moment. Please leave the device switched on.",
       "check": `${Name} runs. It is tested whether everything works.`,
     }[now.state] || "";
-    return { tone: "work", busy: true, headline: work, detail: now.substate || plain };
+    return { tone: "work", sign: signOf(now.state), busy: true, headline: work, detail: now.substate || plain };
   }
   if (!now.enabled) {
-    return { tone: "calm", headline: "Updates are off",
-      detail: "A new version is got ready, but neither installed nor asked about until you switch updates on." };
+    return { tone: "calm", sign: "off", headline: "Updates are off",
+      detail: "A new version may be fetched, but it is neither installed nor asked about until you switch updates on." };
   }
-  return { tone: "calm", headline: "No update is waiting", detail: "You are asked before anything changes." };
+  return { tone: "good", sign: "good", headline: "No update is waiting", detail: "You are asked before anything changes." };
+}
+
+function signOf(state) {
+  if (state.includes("rollback")) {
+    return "back";
+  }
+  return ["get", "install", "reboot", "wait"][STEPS[state]] || "wait";
 }
 
 function question(now, name, before) {
   const asked = {
     "install": {
-      headline: `${now.artifact || "An update"} is ready`, yes: "Install now",
-      detail: "It was checked, and is stored beside the version that runs. Installing it changes nothing for you yet.",
+      sign: "install", headline: `${now.artifact || "An update"} is ready`, yes: "Install now",
+      detail: "It was fetched and checked. It is not installed until you say so.",
     },
     "reboot": {
-      headline: "Restart to finish?", yes: "Reboot now",
+      sign: "reboot", headline: "Restart to finish?", yes: "Reboot now",
       detail: `${name} is installed. The device has to restart to use it. Afterwards you can try it, and still go back.`,
     },
     "commit": {
-      headline: "Does everything work?", yes: "Keep this version", back: true,
-      detail: `${name} runs on trial. Keep it, or go back to ${before}. If the device fails meanwhile, it goes back by itself.`,
+      sign: "keep", headline: "Does everything work?", yes: "Keep this version", back: true,
+      detail: `${name} runs on trial. Keep it, or go back to ${before}. If the device fails, it goes back by itself.`,
     },
   }[now.question];
   if (now.later) {
@@ -95,7 +102,7 @@ function waiting(now, name) {
   const off = !now.enabled;
   const where = { "download": "to be fetched", "install": "to be installed", "reboot": "for a restart", "commit": "to be kept" };
   return {
-    tone: "calm", headline: `${now.artifact || "An update"} waits ${where[now.held_at] || ""}`.trim(),
+    tone: "calm", sign: off ? "off" : "wait", headline: `${now.artifact || "An update"} waits ${where[now.held_at] || ""}`.trim(),
     detail: off
       ? "Updates are off. Switch them on, and you are asked what to do."
       : (now.others.length ? "You said yes. It goes on as soon as nobody else holds it." : `${name} goes on in a moment.`),
@@ -115,7 +122,8 @@ function slotWords(slot, now) {
   if (trial) {
     return [now.artifact || "New version", "starts next, on trial"];
   }
-  return ["Free", "for the next version"];
+  const stored = ["paused-before-install", "gate-install", "install", "gate-reboot", "paused-before-reboot"];
+  return stored.includes(now.state) ? [now.artifact || "New version", "ready, does not run"] : ["Spare", "takes the next version"];
 }
 
 function bytes(count) {
@@ -152,9 +160,10 @@ function render() {
   const now = view;
   const found = scene(now);
   find("stage").dataset.tone = found.tone;
+  find("sign").firstElementChild.setAttribute("href", `#sign-${found.sign}`);
   text(find("headline"), found.headline);
   text(find("detail"), found.detail);
-  text(find("current"), now.current ? `This device runs ${now.state === "idle" || !onTrial(now) ? now.current : now.artifact}` : "");
+  text(find("current"), now.current ? `Runs ${now.state === "idle" || !onTrial(now) ? now.current : now.artifact}` : "");
   document.title = found.tone === "ask" ? `${found.headline} – Software updates` : "Software updates";
   const enabled = find("enabled");
   enabled.checked = now.enabled;
@@ -213,7 +222,7 @@ function renderNote(now) {
   }
   const result = RESULTS[latest.result];
   note.dataset.tone = result ? result.tone : "bad";
-  const name = latest.artifact || "The last update";
+  const name = latest.artifact || latest.file || "The last update";
   text(note.firstElementChild, result ? result.words(name) : name);
   const why = latest.result === "failure" || latest.result === "aborted" ? latest.error : "";
   const stays = latest.result === "success" ? "" : ` The device runs ${now.current || "what it ran before"}.`;
@@ -343,7 +352,7 @@ find("open-history").addEventListener("click", async () => {
       const item = made("li", "");
       const badge = made("span", result.badge, "badge");
       badge.dataset.tone = result.tone;
-      item.append(made("strong", entry.artifact || "Unknown"), badge, made("span", when(entry.ended), "when"));
+      item.append(made("strong", entry.artifact || entry.file || "An update"), badge, made("span", when(entry.ended), "when"));
       if (entry.error) {
         item.append(made("span", sentence(entry.error), "why"));
       }
