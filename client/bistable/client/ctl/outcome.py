@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 from bistable.client.ctl import render
 from bistable.client.errors import ClientError
 from bistable.client.machine import PAUSES, Mark, Record, State
-from bistable.client.model import RebootNeed
+from bistable.client.model import Mode, RebootNeed
 from bistable.client.store import ROLLED_BACK, SUCCESS
 
 if TYPE_CHECKING:
@@ -24,6 +24,9 @@ def advice(record: Record) -> str:
         return f"{name} is installed. Reboot the device; then 'bistablectl commit' keeps it, 'rollback' undoes it."
     if state is State.ROLLBACK_REBOOT and record.mark is Mark.STARTED:
         return f"{name} is undone. Reboot the device, then say 'bistablectl resume'."
+    if state in PAUSES and record.mode is Mode.MANAGED:
+        point = PAUSES[state].value
+        return f"{name} is held before {point}. 'bistablectl continue' says that it may go on, 'abort' stops it."
     if state is State.PAUSED_COMMIT:
         return f"{name} is installed and runs on trial. 'bistablectl commit' keeps it, 'rollback' undoes it."
     if state in PAUSES:

@@ -8,20 +8,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from bistable.client.config import Loaded, load, only
 from bistable.client.ctl import render
 from bistable.client.ctl.progress import ProgressLine
 from bistable.client.deployment.device import Device
-from bistable.client.errors import BusyError, ConfigError, StoreError
-from bistable.client.files import make_directory, open_locked
+from bistable.client.deployment.locks import is_served, leading_alone
+from bistable.client.errors import ConfigError
+from bistable.client.machine import decode_record
+from bistable.client.model import Mode
 from bistable.client.store import Store
 
 if TYPE_CHECKING:
     from bistable.client.deployment.engine import Engine
-
-LOCK: Final = "lock"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +82,16 @@ def looking(device: Device) -> Iterator[Store | None]:
         yield store
 
 
+def is_served_update(options: argparse.Namespace) -> bool:
+    """Return whether the service is there to lead the update in progress: then it is asked, and not gone around."""
+    device = Device(loaded(options, quiet=True).settings, environment=os.environ)
+    if not is_served(device.settings.device.data_dir):
+        return False
+    with looking(device) as store:
+        text = None if store is None else store.record()
+    return text is not None and decode_record(text).mode is Mode.MANAGED
+
+
 @contextmanager
 def leading(options: argparse.Namespace, legacy_dir: Path | None = None) -> Iterator[Led]:
     """Lead the update of this device, as the only one; a new store is filled first.
@@ -103,7 +113,7 @@ def leading(options: argparse.Namespace, legacy_dir: Path | None = None) -> Iter
     )
     directory = settings.device.data_dir
     try:
-        with _locked(directory), _opened(directory) as store:
+        with leading_alone(directory), _opened(directory) as store:
             for words in settle(store, device, legacy_dir or LEGACY):
                 render.note(words)
             yield Led(engine=Engine(device.parts(store)), store=store, device=device)
@@ -118,20 +128,3 @@ def _opened(directory: Path) -> Store:
     if told is not None:
         render.warn(told)
     return store
-
-
-@contextmanager
-def _locked(directory: Path) -> Iterator[None]:
-    try:
-        make_directory(directory)
-        with open_locked(directory / LOCK) as held:
-            if held is None:
-                raise BusyError(
-                    "cannot go on: another bistablectl is at work on this device", hint="wait until it is done"
-                )
-            yield
-    except OSError as e:
-        raise StoreError(
-            f"cannot use the data directory {directory}: {e.strerror or e}",
-            hint="is the data partition mounted, writable, and are you root?",
-        ) from e

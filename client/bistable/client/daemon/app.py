@@ -20,6 +20,7 @@ from bistable.client.daemon.service import DaemonService
 from bistable.client.daemon.wiring import Ears, make, wire
 from bistable.client.deployment.device import Device
 from bistable.client.deployment.first import open_store
+from bistable.client.deployment.locks import serving_alone
 from bistable.client.store import Store
 
 log = logging.getLogger(__name__)
@@ -51,7 +52,10 @@ def run(words: Sequence[str]) -> int:
         sys.stderr.write(f"error: {e.what}\n")
         return 1
     level = getattr(logging, loaded.settings.log.level.value.upper(), logging.INFO)
-    logging.basicConfig(stream=sys.stderr, level=level, format="%(levelname)s %(message)s")
+    shown = logging.StreamHandler(sys.stderr)
+    shown.setLevel(level)
+    # However little is shown: the log of a deployment, which a server gets after a failure, has what was done.
+    logging.basicConfig(handlers=[shown], level=min(level, logging.INFO), format="%(levelname)s %(message)s")
     for warning in loaded.warnings:
         log.warning("%s", warning)
     try:
@@ -98,7 +102,8 @@ async def _main(loaded: Loaded, bus_address: str | None) -> int:
     brake = Brake()
     service = DaemonService(loop, boottime)
     device = Device(settings, environment=os.environ, check=brake.check, on_progress=service.progress)
-    with _opened(settings.device.data_dir) as store, Store.open(settings.device.data_dir) as values:
+    directory = settings.device.data_dir
+    with serving_alone(directory), _opened(directory) as store, Store.open(directory) as values:
         made = make(service, loaded, device, store, values, brake, clock=boottime)
         notifier = Notifier(os.environ, os.getpid())
         for number in (signal.SIGTERM, signal.SIGINT):

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Final
@@ -15,11 +15,11 @@ from bistable.client.deployment.engine import Engine, Stand
 from bistable.client.deployment.first import LEGACY, UNKNOWN, heal, settle
 from bistable.client.deployment.gates import ManagedGates
 from bistable.client.deployment.keptmaps import KeptMaps
+from bistable.client.deployment.locks import leading_alone
 from bistable.client.deployment.pauses import KeptPauses
 from bistable.client.deployment.ports import Verdict
 from bistable.client.deployment.standalone import SilentReporter
-from bistable.client.errors import AbortedError, BusyError, ClientError, NothingToDoError, StoreError
-from bistable.client.files import open_locked
+from bistable.client.errors import AbortedError, ClientError, NothingToDoError, StoreError
 from bistable.client.machine import PAUSES, Record, State
 from bistable.client.maps import parse_map
 from bistable.client.model import Mode, Point
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-LOCK: Final = "lock"
 
 GO_ON: Final = "cannot go on: "
 """How the reasons of an AbortedError begin, and how the engine begins them again."""
@@ -228,9 +227,6 @@ class Leader:
     def install(self, where: str, job: str, stops: Sequence[Point]) -> Stand:
         """Install an artifact that somebody on the device has."""
         with self._alone():
-            if any(ended.id == job for ended in self._store.history()):
-                # Whoever asks again did not hear that it was begun; by now it is over.
-                return Stand(record=self._engine.current())
             self._heal()
             waits = {point: state for state, point in PAUSES.items()}
             places = frozenset(waits[point] for point in stops)
@@ -382,14 +378,6 @@ class Leader:
             self._rest()
             raise
 
-    @contextmanager
-    def _alone(self) -> "Iterator[None]":
+    def _alone(self) -> AbstractContextManager[None]:
         """Be the only process that changes anything; a command of somebody at the device may be at it."""
-        path = self._device.settings.device.data_dir / LOCK
-        try:
-            with open_locked(path) as held:
-                if held is None:
-                    raise BusyError("cannot go on: a command is at work on this device", hint="it is tried again later")
-                yield
-        except OSError as e:
-            raise StoreError(f"cannot use {path}: {e.strerror or e}") from e
+        return leading_alone(self._device.settings.device.data_dir)

@@ -3,8 +3,9 @@
 import argparse
 from dataclasses import replace
 
+from bistable.client.ctl.onbus import ask_service
 from bistable.client.ctl.outcome import show_stand
-from bistable.client.ctl.session import leading
+from bistable.client.ctl.session import is_served_update, leading
 from bistable.client.errors import AbortedError
 
 DESCRIPTION = """Stop an update.
@@ -19,6 +20,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Abort."""
+    if is_served_update(options):
+        return ask_service(options, "Abort", options.reason)
     with leading(options) as led:
         stand = led.engine.abort(options.reason)
         # It was asked for: that it was aborted is success, and no error to be shown.

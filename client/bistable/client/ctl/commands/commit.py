@@ -2,8 +2,9 @@
 
 import argparse
 
+from bistable.client.ctl.onbus import ask_service
 from bistable.client.ctl.outcome import show_stand
-from bistable.client.ctl.session import leading
+from bistable.client.ctl.session import is_served_update, leading
 
 DESCRIPTION = """Keep an update that runs on trial: make it permanent.
 
@@ -17,5 +18,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Commit."""
+    if is_served_update(options):
+        return ask_service(options, "Commit")
     with leading(options) as led:
         return show_stand(led.engine.commit(), led, options)

@@ -2,8 +2,9 @@
 
 import argparse
 
+from bistable.client.ctl.onbus import ask_service
 from bistable.client.ctl.outcome import show_stand
-from bistable.client.ctl.session import leading
+from bistable.client.ctl.session import is_served_update, leading
 
 DESCRIPTION = """Undo an update that is not permanent yet.
 
@@ -18,5 +19,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Roll back."""
+    if is_served_update(options):
+        return ask_service(options, "Rollback")
     with leading(options) as led:
         return show_stand(led.engine.rollback(), led, options)

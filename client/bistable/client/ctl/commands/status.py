@@ -6,11 +6,11 @@ from typing import Any
 from bistable.artifact.errors import BistableError
 from bistable.client.ctl import render
 from bistable.client.ctl.outcome import advice
-from bistable.client.ctl.session import LOCK, device_of, looking
+from bistable.client.ctl.session import device_of, looking
 from bistable.client.deployment.device import Device, line_of
+from bistable.client.deployment.locks import is_led
 from bistable.client.deployment.suit import NAME
 from bistable.client.errors import ClientError
-from bistable.client.files import open_locked
 from bistable.client.machine import Facts, Record, State, decode_record, recover
 
 DESCRIPTION = """Show what this device runs, where an update is, and what can be done with it. Changes nothing."""
@@ -73,7 +73,7 @@ def _update(record: Record, device: Device) -> dict[str, Any]:
         state = recover(record, Facts(boot_id=device.system.boot_id(), on_target=on_target))
     except BistableError:
         on_target, state = None, record.state
-    busy = _at_work(device)
+    busy = is_led(device.settings.device.data_dir)
     return {
         "id": record.id,
         "artifact": None if record.offer is None else record.offer.name,
@@ -84,15 +84,6 @@ def _update(record: Record, device: Device) -> dict[str, Any]:
         "at_work": busy,
         "next": _next(record, state, on_target, busy=busy),
     }
-
-
-def _at_work(device: Device) -> bool:
-    """Return whether another process leads the update just now."""
-    try:
-        with open_locked(device.settings.device.data_dir / LOCK) as held:
-            return held is None
-    except OSError:
-        return False
 
 
 def _next(record: Record, state: State, on_target: bool | None, *, busy: bool) -> str:
