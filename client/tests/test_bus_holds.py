@@ -268,19 +268,22 @@ def test_a_thousand_holds_leave_no_descriptor_behind(tmp_path: Path) -> None:
     with_server(tmp_path, test)
 
 
-def test_a_hold_outlasts_the_bus(tmp_path: Path) -> None:
+def test_a_hold_outlasts_the_bus_and_is_not_that_of_who_gets_its_name(tmp_path: Path) -> None:
     async def test(served: Served) -> None:
-        descriptor = await hold(await served.peer())
+        before = await served.peer()
+        descriptor = await hold(before)
         served.bus.stop()
         await asyncio.wait_for(served.server.wait_disconnected(), 30)
         served.bus.start()
         await served.start()
-        peer = await served.peer()
-        await peer.close()
-        other = await served.peer()
-        await other.ask("GetHistory")
-        assert served.service.held, "its holder still has the descriptor"
+        after = await served.peer()
+        assert after.bus.unique_name == before.bus.unique_name, "a new bus counts from the beginning"
+        other = await hold(after)
+        await after.close()
+        await released(served.service.grants[1])
+        assert served.service.held == {served.service.grants[0]}, "its holder still has the descriptor"
         assert not hung_up(descriptor)
+        os.close(other)
         os.close(descriptor)
         await released(served.service.grants[0])
 
@@ -295,5 +298,33 @@ def test_a_stranger_with_busctl_holds_only_as_long_as_it_runs(tmp_path: Path) ->
         )
         assert said.code == 0, said.err
         await released(served.service.grants[0])
+
+    with_server(tmp_path, test)
+
+
+def test_holds_that_are_over_leave_no_match_rule_at_the_bus(tmp_path: Path) -> None:
+    async def test(served: Served) -> None:
+        peer = await served.peer()
+
+        async def rules() -> int:
+            bus = {"destination": names.DRIVER, "path": names.DRIVER_PATH}
+            stats = await peer.ask(
+                "GetConnectionStats", "s", names.NAME, interface="org.freedesktop.DBus.Debug.Stats", **bus
+            )
+            if stats.message_type is MessageType.ERROR:
+                pytest.skip("this bus counts nothing")
+            count: int = stats.body[0]["MatchRules"].value
+            return count
+
+        before = await rules()
+        held = [await hold(peer), await hold(peer)]
+        await peer.ask("GetHistory")
+        assert await rules() == before + 1, "one for each holder"
+        for descriptor in held:
+            os.close(descriptor)
+        for grant in served.service.grants:
+            await released(grant)
+        await peer.ask("GetHistory")
+        assert await rules() == before
 
     with_server(tmp_path, test)
