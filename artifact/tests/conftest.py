@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-# Tests import the modules beside them (forge, outcome), whatever the way pytest imports the tests themselves.
+# Tests import the modules beside them (forge, answers), whatever the way pytest imports the tests themselves.
 sys.path.insert(0, str(Path(__file__).parent))
 
 # The same cases for everybody and no clock; it is the fuzzer that looks for new ones.

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from answers import accepted, check_refusal, refused, tolerated
 from forge import Forge, Line, encode, header_info, module, type_info, version_2
 from hypothesis import given
 from hypothesis import strategies as st
-from outcome import accepted, check_refusal, refused, tolerated
 
 from bistable.artifact import HeaderInfo, Manifest, RejectedError, TypeInfo, UnsupportedError
 from bistable.artifact.documents import (

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from answers import accepted, refused, tolerated
 from forge import (
     END,
     Forge,
@@ -20,7 +21,6 @@ from forge import (
     tar_header,
     type_info,
 )
-from outcome import accepted, refused, tolerated
 
 ENTER = "ArtifactInstall_Enter_00"
 TYPE_INFO = ("headers/0000/type-info", encode(type_info()))

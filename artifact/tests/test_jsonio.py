@@ -5,9 +5,9 @@ import math
 from typing import Any
 
 import pytest
+from answers import check_refusal
 from hypothesis import given
 from hypothesis import strategies as st
-from outcome import check_refusal
 
 from bistable.artifact import RejectedError
 from bistable.artifact.errors import LimitError

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import pytest
+from answers import accepted, with_key
 from forge import KEYS
-from outcome import accepted, with_key
 from peers import NOT_CHECKED, UNSIGNED, VERIFIED, WRONG, attempt, call, facts_by_peer, facts_of, needs
 
 from bistable.artifact import (

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from answers import Recorder, Trickle, accepted, check_refusal, refused, tolerated, with_key
 from forge import (
     END,
     GNU,
@@ -29,7 +30,6 @@ from forge import (
 )
 from hypothesis import given
 from hypothesis import strategies as st
-from outcome import Recorder, Trickle, accepted, check_refusal, refused, tolerated, with_key
 
 from bistable.artifact import ArtifactReader, Compression, PayloadFile, RejectedError, read_artifact
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import pytest
+from answers import Recorder, accepted, refused, tolerated, with_key
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from faults import file_size_limit
@@ -27,7 +28,6 @@ from forge import (
     type_info,
     version_2,
 )
-from outcome import Recorder, accepted, refused, tolerated, with_key
 
 from bistable.artifact import (
     Artifact,

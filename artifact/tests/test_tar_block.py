@@ -4,10 +4,10 @@ import io
 import tarfile
 
 import pytest
+from answers import check_refusal
 from forge import GNU, USTAR, V7, tar_header
 from hypothesis import given
 from hypothesis import strategies as st
-from outcome import check_refusal
 
 from bistable.artifact.errors import RejectedError, RequestError, Where
 from bistable.artifact.tar.block import decode_header, decode_number, encode_header

@@ -5,10 +5,10 @@ import tarfile
 from collections.abc import Callable
 
 import pytest
+from answers import Trickle, check_refusal
 from forge import END, GNU, gnu_long_name, pax, pax_record, tar, tar_header, tar_member
 from hypothesis import given
 from hypothesis import strategies as st
-from outcome import Trickle, check_refusal
 
 from bistable.artifact.errors import LimitError, RejectedError
 from bistable.artifact.limits import TAR_EXTENSION_SIZE

@@ -6,8 +6,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from answers import accepted, check_refusal, refused, tolerated
 from forge import GNU, Forge, digest, module, pax, tar, tar_header, tar_member
-from outcome import accepted, check_refusal, refused, tolerated
 
 from bistable.artifact.errors import RejectedError
 from bistable.artifact.limits import SPARSE_REGIONS, SPARSE_SIZE

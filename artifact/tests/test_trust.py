@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from answers import accepted, check_refusal, refused, tolerated, with_key
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding
 from forge import Augment, Forge, compress, digest, header_info, module, private, signed, tar, type_info, version_2
-from outcome import accepted, check_refusal, refused, tolerated, with_key
 
 from bistable.artifact import Intake, Policy, PolicyError, RejectedError, SignatureError, SignatureState
 

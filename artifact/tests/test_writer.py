@@ -10,10 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from answers import Recorder, Trickle, tolerated, with_key
 from forge import KEYS, digest
 from hypothesis import given
 from hypothesis import strategies as st
-from outcome import Recorder, Trickle, tolerated, with_key
 
 from bistable.artifact import (
     Artifact,

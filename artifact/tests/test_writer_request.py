@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from answers import tolerated
 from forge import digest
-from outcome import tolerated
 
 from bistable.artifact import (
     Extras,

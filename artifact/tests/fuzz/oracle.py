@@ -11,9 +11,9 @@ import time
 from pathlib import Path
 from typing import Final
 
+from answers import check_refusal
 from forge import BLOCK, KEYS
 from fuzz.anatomy import expand_xz
-from outcome import check_refusal
 
 from bistable.artifact import Artifact, BistableError, Compression, Policy, read_artifact, read_verifiers
 
