@@ -9,7 +9,9 @@ tools/make_client_reference.py --man DIR     a manual page, DIR/bistablectl.1
 
 import argparse
 import ast
+import importlib
 import inspect
+import pkgutil
 import re
 import sys
 import textwrap
@@ -18,15 +20,13 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
-from bistable.client import errors as client_errors
+import bistable.client
 from bistable.client.config.reference import mender_table, sample
 from bistable.client.config.reference import reference as configuration
 from bistable.client.ctl import app
 from bistable.client.errors import ClientError
-from bistable.client.fetch import failures as fetch_errors
-from bistable.client.health import checks as health_errors
-from bistable.client.machine import PAUSES, RECOVERY, STATUSES, TABLE, Event, State, states, table
-from bistable.client.modules import call as module_errors
+from bistable.client.machine import PAUSES, RECOVERY, STATUSES, TABLE, Event, State, states
+from bistable.client.maps.reference import reference as control_maps
 
 REFERENCE: Final = Path(__file__).parents[1] / "docs" / "reference"
 GUIDE: Final = REFERENCE.parent / "how-to" / "move-from-the-mender-client.md"
@@ -49,18 +49,24 @@ ADVICE: Final = {
     "aborted": "Nothing: it is what was asked for. The history says by whom.",
     "artifact": "Get the artifact again, or have it built again; `bistable artifact verify` says more about it.",
     "boot": "Run `bistablectl doctor`: it says whether the boot loader and the client look at the same environment.",
+    "bus": "Is D-Bus running, and its policy for the service installed (client/dist/dbus-1)?",
     "busy": "Wait for the other process, or see `bistablectl status` for the update that is in progress.",
     "client": "Read the message: it has no kind of its own.",
     "config": "Correct the file that the message names; `bistablectl config` shows what is read from where.",
+    "denied": "Ask as an administrator, or change the polkit rules.",
     "fetch": "Check the address, the network and the clock, and try again: what arrived is kept if "
     "`fetch.spool-max-mib` allows it.",
     "health": "Look at the check that the message names; the device is back on the system it ran before.",
     "interrupted": "Install it again: power was lost or the client was killed in the middle, and it was undone.",
+    "limit": "Let go of holds that nobody needs any more.",
     "loop": "Report it, with a support bundle: this should not happen.",
+    "map": "Correct the update control map where the message says; [control-maps.md](control-maps.md) has its form.",
     "module": "Look at what the module said (the message has its last lines), and whether it is installed.",
     "no-update": "Nothing: there is no update in progress.",
     "not-booted": "Reboot the device first; if it was rebooted, the boot loader fell back: the new system's log "
     "says more.",
+    "not-held": "Nothing: the update does not wait there. `bistablectl status` says where it is.",
+    "not-running": "Start the service: `systemctl start bistabled`.",
     "program": "Install the program that the message names, or look at its last lines.",
     "script": "Look at the state script that the message names.",
     "server": "Check `server.urls`, the network and the clock; the server's own log has what it refused, and why.",
@@ -253,11 +259,16 @@ def _meanings() -> Iterator[tuple[str, tuple[str, int]]]:
     yield "artifact", ("The artifact is malformed, damaged, or not signed as it has to be. [rules.md](rules.md)", 1)
     yield "interrupted", ("The update was cut off by a power cut or a kill, or the boot loader fell back.", 1)
     yield "client", ("An error of another kind.", 1)
-    for module in (client_errors, table, fetch_errors, health_errors, module_errors):
-        for _, kind in inspect.getmembers(module, inspect.isclass):
-            if issubclass(kind, ClientError) and "code" in vars(kind) and kind is not ClientError:
-                text = re.sub(r"\s+", " ", inspect.getdoc(kind) or "").partition("; `")[0].rstrip(".") + "."
-                yield kind.code, (text, kind.exit_code)
+    for module in pkgutil.walk_packages(bistable.client.__path__, "bistable.client."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+    kinds = [ClientError]
+    while kinds:
+        kind = kinds.pop()
+        kinds += kind.__subclasses__()
+        if "code" in vars(kind) and kind is not ClientError:
+            text = re.sub(r"\s+", " ", inspect.getdoc(kind) or "").partition("; `")[0].rstrip(".") + "."
+            yield kind.code, (text, kind.exit_code)
 
 
 def guide() -> str:
@@ -303,6 +314,7 @@ PAGES: Final[dict[str, Callable[[], str]]] = {
     "states.md": state_machine,
     "errors.md": error_codes,
     "configuration.md": configuration,
+    "control-maps.md": control_maps,
 }
 """Page -> what makes it."""
 

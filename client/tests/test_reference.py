@@ -17,14 +17,17 @@ def tool() -> dict[str, Any]:
     return runpy.run_path(str(TOOL))
 
 
-@pytest.mark.parametrize("name", ["bistablectl.md", "states.md", "errors.md", "configuration.md"])
+PAGES = ["bistablectl.md", "states.md", "errors.md", "configuration.md", "control-maps.md"]
+
+
+@pytest.mark.parametrize("name", PAGES)
 def test_the_page_is_up_to_date(tool: dict[str, Any], name: str) -> None:
     made = tool["PAGES"][name]()
     assert made == (ROOT / "docs" / "reference" / name).read_text(), f"run {TOOL.name}"
 
 
 def test_all_pages_are_compared(tool: dict[str, Any]) -> None:
-    assert set(tool["PAGES"]) == {"bistablectl.md", "states.md", "errors.md", "configuration.md"}
+    assert set(tool["PAGES"]) == set(PAGES)
 
 
 def test_every_error_has_an_advice_and_every_advice_an_error(tool: dict[str, Any]) -> None:

@@ -50,6 +50,14 @@ class BootScheme(Enum):
     SLOTS = "slots"
 
 
+class WhenOffline(Enum):
+    """What becomes of a server's pause when the server cannot be asked any more."""
+
+    STAY = "stay"
+    CONTINUE = "continue"
+    FAIL = "fail"
+
+
 @dataclass(frozen=True, slots=True)
 class Secret:
     """A text that shows itself in no message and no log; what needs it asks for `value`."""
@@ -197,6 +205,7 @@ LOG_LEVEL: Final = choice(
 )
 BOOT_BACKEND: Final = choice(BootBackend)
 BOOT_SCHEME: Final = choice(BootScheme)
+WHEN_OFFLINE: Final = choice(WhenOffline)
 
 
 def shown(value: Any) -> str:

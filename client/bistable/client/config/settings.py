@@ -21,10 +21,12 @@ from bistable.client.config.kinds import (
     TEXT,
     TEXTS,
     URLS,
+    WHEN_OFFLINE,
     BootBackend,
     BootScheme,
     LogLevel,
     Secret,
+    WhenOffline,
     number,
     seconds,
 )
@@ -414,8 +416,22 @@ class ServerSettings:
         default=600,
         metadata=setting(
             seconds(1),
-            "Seconds that an update control map lives after a boot.",
+            "Seconds that an update control map lives that was taken over from another client.",
             UpdateControlMapBootExpirationTimeSeconds=Form.NUMBER,
+        ),
+    )
+    when_offline: WhenOffline = field(
+        default=WhenOffline.STAY,
+        metadata=setting(
+            WHEN_OFFLINE,
+            "What becomes of an update that the server holds when the server cannot be asked any more and its map has "
+            "expired: it stays held, goes on, or fails.",
+        ),
+    )
+    offline_limit: int = field(
+        default=0,
+        metadata=setting(
+            seconds(0), "Seconds after the expiry of the map until that is done, if the update does not stay held."
         ),
     )
     log_dir: Path | None = field(

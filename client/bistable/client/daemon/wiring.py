@@ -16,6 +16,7 @@ from bistable.client.deployment.gates import ManagedGates
 from bistable.client.deployment.keptmaps import KeptMaps, MapSettings
 from bistable.client.deployment.pauses import KeptPauses
 from bistable.client.machine import Record
+from bistable.client.maps import OfflinePolicy, WhenOffline
 from bistable.client.server import Standing
 from bistable.client.store import Store
 
@@ -73,6 +74,9 @@ def wire(
             life=settings.map_expiration or 2 * settings.poll_interval,
             boot_life=settings.map_boot_expiration,
             ask_every=settings.poll_interval,
+            offline=OfflinePolicy(
+                when_offline=WhenOffline(settings.when_offline.value), limit=float(settings.offline_limit)
+            ),
         ),
         boot_id=device.system.boot_id(),
         clock=device.system.boottime,
