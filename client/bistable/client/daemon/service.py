@@ -87,6 +87,8 @@ class DaemonService:
         """Begin the work."""
         self._made = made
         self._schedule = made.schedule
+        for last in made.store.history()[:1]:
+            self._publish(last_result=last.result, last_error=last.error or "")
         self._spawn(self._lead(made.leader.begin_service))
 
     async def close(self, patience: float) -> bool:
