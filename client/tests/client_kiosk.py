@@ -210,6 +210,17 @@ class Rig:
         done = subprocess.run([*command, member, *words], check=True, capture_output=True, timeout=PATIENCE)
         return done.stdout.decode()
 
+    def wait_state(self, state: str) -> None:
+        """Wait until the service has come to a state of the update."""
+        name = "io.bistable.Updates1"
+        command = ["busctl", f"--address={self.bus.address}", "get-property", name, "/io/bistable/Updates1", name]
+
+        def there() -> bool:
+            done = subprocess.run([*command, "State"], check=False, capture_output=True, timeout=PATIENCE)
+            return done.stdout.decode().strip() == f's "{state}"'
+
+        wait(there, f"the update does not come to {state}")
+
     def close(self) -> None:
         for program in self._programs:
             program.end(crash=True)

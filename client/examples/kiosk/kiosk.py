@@ -129,6 +129,8 @@ class Kiosk:
         self._show()
 
     def _changed(self, changes: Mapping[str, Any]) -> None:
+        if not self._present:
+            return  # all that is before the answer to GetAll is in it
         self._properties.update(changes)
         self._show()
         self._spawn(self._settle())
@@ -253,7 +255,7 @@ class Kiosk:
     def _question(self) -> str:
         """Return the point that the person is asked about; empty if there is nothing to ask."""
         held = str(self._properties.get("HeldAt", ""))
-        waits = held in POINTS and held != self._let_go
+        waits = self._present and held in POINTS and held != self._let_go
         return held if waits and self._memory.kept.enabled and self._hold is not None else ""
 
     def _others(self) -> list[str]:

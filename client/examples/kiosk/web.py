@@ -154,10 +154,7 @@ class Handler(BaseHTTPRequestHandler):
         if not self._expected() or not self._knows(self.headers.get("X-Kiosk-Token", "")):
             return
         try:
-            length = int(self.headers.get("Content-Length", ""))
-            if not 0 <= length <= MOST_BODY:
-                raise ValueError("too long")
-            said = json.loads(self.rfile.read(length))
+            said = self._read()
             match urlsplit(self.path).path:
                 case "/enabled":
                     work = self.site.behind.enable(_flag(said["enabled"]))
@@ -174,7 +171,7 @@ class Handler(BaseHTTPRequestHandler):
             return
         self._do(work)
 
-    def log_message(self, format: str, *args: Any) -> None:
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its name in the class above
         """Be quiet: the token is in an address."""
 
     # --- parts of it
@@ -193,6 +190,12 @@ class Handler(BaseHTTPRequestHandler):
             return True
         self._give(403, {"error": "This page is out of date; load it again."})
         return False
+
+    def _read(self) -> Any:
+        length = int(self.headers.get("Content-Length", ""))
+        if not 0 <= length <= MOST_BODY:
+            raise ValueError("too long")
+        return json.loads(self.rfile.read(length))
 
     def _do(self, work: Coroutine[Any, Any, Any]) -> None:
         try:

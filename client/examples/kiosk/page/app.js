@@ -315,14 +315,17 @@ function complain(words) {
 }
 
 async function say(button, path, body) {
-  button.disabled = true;
+  if (button.ariaDisabled === "true") {
+    return;
+  }
+  button.ariaDisabled = "true"; // not `disabled`: that would take the focus away from who uses the keyboard
   try {
     await ask(path, body);
     find("toast").hidden = true;
   } catch (error) {
     complain(error.message || "This did not work");
   } finally {
-    button.disabled = false;
+    button.ariaDisabled = null;
     render();
   }
 }
