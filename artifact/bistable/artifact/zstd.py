@@ -30,7 +30,7 @@ class Decoder(Protocol):
         """Whether the frame is complete and, if it has a checksum, sound."""
         ...
 
-    def decompress(self, data: bytes, /) -> bytes:
+    def decompress(self, data: bytes | memoryview, /) -> bytes:
         """Return everything that `data` adds."""
         ...
 

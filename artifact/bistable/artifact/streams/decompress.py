@@ -4,10 +4,14 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from bistable.artifact.errors import RejectedError
+from bistable.artifact.limits import KIB
 from bistable.artifact.model import Compression
 from bistable.artifact.streams import gunzip, unxz, unzstd
-from bistable.artifact.streams.feed import READ_SIZE, Feed
+from bistable.artifact.streams.feed import Feed
 from bistable.artifact.streams.source import Source
+
+CONTENT_SIZE: Final = 512 * KIB
+"""The most that comes at once: what the blocks of zstd become that are decoded together."""
 
 SNIFFED: Final = 6
 """Bytes of the longest magic number."""
@@ -76,7 +80,7 @@ class _Checked:
             if self._content is None:
                 self._check_kind()
                 self._content = READERS[self._kind](self._feed)
-            return self._content.read(min(size, READ_SIZE))
+            return self._content.read(min(size, CONTENT_SIZE))
         except RejectedError as e:
             self._refusal = e
             raise

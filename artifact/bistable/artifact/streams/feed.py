@@ -37,15 +37,19 @@ class Feed:
         self._at += len(piece)
         return piece
 
+    def ahead(self, size: int) -> memoryview:
+        """Return what comes next without taking it: `size` bytes or more, fewer only at the end."""
+        while self._left < size and not self._ended:
+            self._read_more()
+        return self._buffer[self._at :]
+
     def give_back(self, count: int) -> None:
         """Undo the taking of the last `count` bytes that `some` returned."""
         self._at -= count
 
     def peek(self, size: int) -> bytes:
         """Return the next `size` bytes without taking them, fewer only at the end."""
-        while self._left < size and not self._ended:
-            self._read_more()
-        return self._buffer[self._at : self._at + size].tobytes()
+        return self.ahead(size)[:size].tobytes()
 
     def take(self, size: int, what: str) -> bytes:
         """Take exactly `size` bytes, which are `what`.

@@ -1,6 +1,7 @@
 """Read Zstandard strictly, block by block, so that memory is bounded whatever the stream says. FORMAT.md §7.
 
-The structure (RFC 8878) is walked here; libzstd gets one whole block at a time, which becomes at most 128 KiB.
+The structure (RFC 8878) is walked here; libzstd gets a few whole blocks at a time, each of which becomes at most
+128 KiB.
 """
 
 from dataclasses import dataclass
@@ -15,7 +16,11 @@ MAGIC: Final = b"\x28\xb5\x2f\xfd"
 SKIPPABLE_MAGICS: Final = tuple(bytes([first]) + b"\x2a\x4d\x18" for first in range(0x50, 0x60))
 
 BLOCK_SIZE: Final = 128 * KIB
+BLOCK_HEADER_SIZE: Final = 3
 RLE_BLOCK: Final = 1
+BATCH: Final = 4
+"""Blocks of one call: encoders make them as small as 10 KiB, and each call costs as much as 10 KiB of content."""
+
 PIECE: Final = 64 * KIB
 CHECKSUM_SIZE: Final = 4
 
@@ -49,10 +54,10 @@ class Unzstd:
         while not self._rest:
             if self._header is None and not self._next_frame():
                 return b""
-            block = self._next_block()
-            if block and len(block) <= size:  # what nearly always happens: no copy
-                return block
-            self._rest = memoryview(block)
+            content = self._next_blocks()
+            if content and len(content) <= size:  # what nearly always happens: no copy
+                return content
+            self._rest = memoryview(content)
         data = self._rest[:size].tobytes()
         self._rest = self._rest[size:]
         return data
@@ -98,17 +103,12 @@ class Unzstd:
             raise self._too_large(window, start)
         return FrameHeader(raw=head + rest, window=window, checksum=checksum)
 
-    def _next_block(self) -> bytes:
-        """Return what the next block becomes, perhaps nothing; with the last block of a frame check the frame's end."""
+    def _next_blocks(self) -> bytes:
+        """Return what the next blocks become, perhaps nothing; with the last block of a frame check the frame's end."""
         assert self._header is not None
         feed, start = self._feed, self._feed.offset
-        head = feed.take(3, "a zstd block")
-        word = int.from_bytes(head, "little")
-        last, kind, size = bool(word & 1), word >> 1 & 3, word >> 3
-        if size > BLOCK_SIZE:
-            raise self._corrupt("a zstd block is larger than 128 KiB", start)
-        body = feed.take(1 if kind == RLE_BLOCK else size, "a zstd block")
-        data = self._decode(head + body, start)
+        length, last = self._whole_blocks(start)
+        data = self._decode(feed.some(length), start)
         if last:
             if self._header.checksum:
                 data += self._decode(feed.take(CHECKSUM_SIZE, "a zstd checksum"), start)
@@ -118,7 +118,37 @@ class Unzstd:
             self._decoder = self._header = None
         return data
 
-    def _decode(self, data: bytes, start: int) -> bytes:
+    def _whole_blocks(self, start: int) -> tuple[int, bool]:
+        """Return the length of the next blocks, at least one, and whether they end the frame.
+
+        How many does not depend on how much of them the source has given yet: the same stream is always refused at the
+        same place.
+        """
+        feed, end, last = self._feed, 0, False
+        for _ in range(BATCH):
+            body = end + BLOCK_HEADER_SIZE
+            ahead = feed.ahead(body)
+            if len(ahead) < body:
+                break
+            length, is_last = self._block(ahead[end:body], start + end)
+            if len(feed.ahead(end + length)) < end + length:
+                break
+            end, last = end + length, is_last
+            if last:
+                break
+        if not end:
+            raise feed.truncated("a zstd block")
+        return end, last
+
+    def _block(self, header: memoryview, start: int) -> tuple[int, bool]:
+        """Return the length of a block with its header, and whether it is the last of the frame."""
+        word = int.from_bytes(header, "little")
+        last, kind, size = bool(word & 1), word >> 1 & 3, word >> 3
+        if size > BLOCK_SIZE:
+            raise self._corrupt("a zstd block is larger than 128 KiB", start)
+        return BLOCK_HEADER_SIZE + (1 if kind == RLE_BLOCK else size), last
+
+    def _decode(self, data: bytes | memoryview, start: int) -> bytes:
         assert self._decoder is not None
         try:
             return self._decoder.decompress(data)
