@@ -8,6 +8,7 @@ from client_bus import Bus, FakeService, Peer, Served, running_bus, with_server
 from dbus_fast import MessageType
 
 from bistable.client.bus import names
+from bistable.client.bus.connection import Connection
 from bistable.client.bus.failures import BusError
 from bistable.client.bus.ports import View
 from bistable.client.bus.server import BusServer
@@ -56,6 +57,51 @@ def test_a_policy_that_forbids_the_name_is_told_with_the_file_that_is_missing(tm
 def test_a_bus_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(BusError, match="cannot reach the bus at unix:path="):
         asyncio.run(BusServer().start(FakeService(), f"unix:path={tmp_path}/nothing"))
+
+
+@pytest.mark.parametrize("says", [b"", b"OK 0123456789abcdef0123456789abcdef\r\nAGREE_UNIX_FD\r\n"])
+def test_a_bus_that_does_not_answer_is_not_waited_for_for_ever(tmp_path: Path, says: bytes) -> None:
+    async def test() -> None:
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(says)
+            await reader.read()
+            writer.close()
+
+        server = await asyncio.start_unix_server(serve, tmp_path / "bus")
+        with pytest.raises(BusError, match=r"no answer in 0\.2 s"):
+            await Connection.open(f"unix:path={tmp_path}/bus", lambda _message: False, patience=0.2)
+        server.close()
+
+    asyncio.run(test())
+
+
+@pytest.mark.parametrize("says", [b"ERROR no\r\n", b"REJECTED EXTERNAL\r\n", b"nonsense\r\n"])
+def test_a_bus_that_lets_nobody_in_is_told(tmp_path: Path, says: bytes) -> None:
+    async def test() -> None:
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(says)
+            await reader.read()
+            writer.close()
+
+        server = await asyncio.start_unix_server(serve, tmp_path / "bus")
+        with pytest.raises(BusError, match="cannot reach the bus at"):
+            await Connection.open(f"unix:path={tmp_path}/bus", lambda _message: False)
+        server.close()
+
+    asyncio.run(test())
+
+
+def test_a_bus_that_hangs_up_is_told(tmp_path: Path) -> None:
+    async def test() -> None:
+        async def serve(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.close()
+
+        server = await asyncio.start_unix_server(serve, tmp_path / "bus")
+        with pytest.raises(BusError, match="cannot reach the bus at"):
+            await Connection.open(f"unix:path={tmp_path}/bus", lambda _message: False)
+        server.close()
+
+    asyncio.run(test())
 
 
 @pytest.mark.parametrize("address", ["nonsense", "unix:nothing=x", "carrier-pigeon:x=y"])

@@ -36,7 +36,9 @@ class Connection:
         bus.add_message_handler(self._receive)
 
     @classmethod
-    async def open(cls, address: str | None, on_message: Callable[[Message], bool]) -> "Connection":
+    async def open(
+        cls, address: str | None, on_message: Callable[[Message], bool], patience: float = DRIVER_PATIENCE
+    ) -> "Connection":
         """Connect to the bus at an address; None is the system bus.
 
         Raises:
@@ -45,10 +47,11 @@ class Connection:
         try:
             bus = MessageBus(bus_address=address, bus_type=BusType.SYSTEM, negotiate_unix_fd=True)
             connection = cls(bus, on_message)
-            await bus.connect()
+            await asyncio.wait_for(bus.connect(), patience)
         except (OSError, EOFError, DBusFastError) as e:
             which = "the system bus" if address is None else f"the bus at {address}"
-            raise BusError(f"cannot reach {which}: {e}", hint="is dbus-daemon or dbus-broker running?") from e
+            why = f"no answer in {patience:g} s" if isinstance(e, TimeoutError) and not e.errno else e
+            raise BusError(f"cannot reach {which}: {why}", hint="is dbus-daemon or dbus-broker running?") from e
         return connection
 
     async def closed(self) -> None:
