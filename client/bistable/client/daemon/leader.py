@@ -243,6 +243,7 @@ class Leader:
         with self._alone():
             if (record := self._engine.current()) is not None:
                 return Stand(record=record, last=record)
+            self._holding.maps.tick()
             self._fleet.reporter.send_outstanding()
             with self._synced():
                 offered = self._offer(self._fleet)
@@ -342,7 +343,10 @@ class Leader:
         if record is not None:
             if (point := PAUSES.get(record.state)) is not None and self._fleet is not None and record.offered:
                 holders = self._holding.gates.holders(point, record)
-                self._fleet.reporter.held(record, [str(holder) for holder in holders])
+                try:
+                    self._fleet.reporter.held(record, [str(holder) for holder in holders])
+                except AbortedError as e:
+                    return self._after(self._engine.abort(e.what.removeprefix(GO_ON)))
             return stand
         if stand.last is not None:
             self._holding.maps.end_deployment(stand.last.id)

@@ -435,6 +435,9 @@ class DaemonService:
     async def install(self, where: str, job: str, stops: Sequence[Point]) -> str:
         """Begin an update; return its id at once."""
         name = job or str(uuid.uuid4())
+        if job and any(ended.id == job for ended in self._made.store.history()):
+            # Whoever asks again did not hear that it was begun; by now it is over.
+            return job
         if name == self._coming or (self._record is not None and self._record.id == name):
             return name
         self._refuse_busy("install")
@@ -458,7 +461,8 @@ class DaemonService:
         record = self._require(update_id, "pause", hint="inhibit holds those to come")
         # Not in the worker: what is to be held may be at work there.
         pause = Pause(who="an operator", why="asked for a pause")
-        self._made.holding.pauses.ask(points, record.id, pause, opened=record.passes)
+        opened = {point for point in record.passes if point is not PAUSES.get(record.state)}
+        self._made.holding.pauses.ask(points, record.id, pause, opened=opened)
         self._look()
 
     async def proceed(self, update_id: str, point: Point, *, force: bool) -> None:

@@ -278,6 +278,8 @@ class Engine:
         code = error.code if isinstance(error, ClientError) else "artifact"
         aborted = isinstance(error, AbortedError) and (state, Event.ABORTED) in TABLE
         event = Event.ABORTED if aborted else Event.FAILED
+        if aborted and state is State.INSTALL and work.record.install_boot_id is None:
+            self._step_back(work)
         if (state, event) not in TABLE:
             log.info("%s: %s", state.value, error.what)
             return Event.DONE, {}
@@ -385,6 +387,10 @@ class Engine:
         elif state in work.record.stops:
             work.keep(stops=work.record.stops - {state})
 
+    def _step_back(self, work: Work) -> None:
+        """Have an installation that was not begun be none, so that nothing is undone when it is stopped."""
+        work.keep(state=State.GATE_INSTALL, mark=Mark.FRESH)
+
     def _turn_back(self, work: Work, verb: str, *, undo: bool, reason: str | None = None) -> Stand:
         record, state = work.record, work.record.state
         if state in WAY_BACK or (state in ENDING and not record.committed):
@@ -399,7 +405,7 @@ class Engine:
             )
         nothing_done = state is State.INSTALL and record.install_boot_id is None
         if nothing_done:
-            work.keep(state=State.GATE_INSTALL, mark=Mark.FRESH)
+            self._step_back(work)
         elif TABLE[state, Event.ABORTED] is State.ROLLBACK and record.supports_rollback is False:
             raise UsageError(f"cannot {verb}: what was installed cannot be undone", hint="bistablectl commit keeps it")
         trouble = record.trouble

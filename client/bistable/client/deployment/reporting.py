@@ -138,17 +138,20 @@ class ServerReporter:
             AbortedError: somebody at the device says that the update must not go on.
         """
         if self._record is not None:
-            self._mention(self._record, words)
+            with suppress(WithdrawnError):
+                self._mention(self._record, words)
 
     def held(self, record: Record, reasons: Sequence[str]) -> None:
-        """Tell who or what holds a paused update; again only when it is somebody else."""
+        """Tell who or what holds a paused update; again only when it is somebody else.
+
+        Raises:
+            AbortedError: it must not go on.
+        """
         self._record = record
         words = _held_by(reasons)
         holder = record.id, record.state, words
-        # Whoever wants it to stop meanwhile is heard by the engine next: it waits.
-        with suppress(AbortedError):
-            if reasons and holder != self._holder and self._mention(record, words):
-                self._holder = holder
+        if reasons and holder != self._holder and self._mention(record, words):
+            self._holder = holder
 
     def still_held(self, record: Record, reasons: Sequence[str]) -> None:
         """Tell again that a paused update waits, and hear whether it still should; in any thread.
@@ -191,7 +194,7 @@ class ServerReporter:
         status = CURRENT.get(record.state, INSTALLING)
         try:
             self._tell(record.id, status, words, IN_PASSING)
-        except (ServerError, WithdrawnError) as e:
+        except ServerError as e:
             log.info("%s", e.what)
             return False
         return True
