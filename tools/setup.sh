@@ -14,8 +14,9 @@ readonly LOG=.cache/apt.log
 
 # What tests and demo call: image tools, a token, peers to compare with. Without one of them a few tests are skipped.
 readonly PACKAGES=(
-    busybox-static chromium chromium-driver dbus e2fsprogs erofs-utils fakeroot gzip jq libarchive-tools libcap2-bin libglib2.0-bin
-    libubootenv-tool mender-artifact mount opensc openssl podman podman-compose rpm runc shellcheck softhsm2
+    busybox-static chromium chromium-driver dbus e2fsprogs erofs-utils fakeroot gzip jq libarchive-tools libcap2-bin
+    libglib2.0-bin
+    libubootenv-tool mender-artifact mount opensc openssl podman podman-compose polkitd rpm runc shellcheck softhsm2
     squashfs-tools u-boot-tools xz-utils zstd
 )
 # Used from an unpacked copy and never installed, because installing it would start a service on this machine.
