@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from image_samples import EXT4_TOOLS, needs
 
-from bistable.artifact.errors import LimitError, UnsupportedError
+from bistable.artifact.errors import LimitError, RejectedError, UnsupportedError
 from bistable.artifact.image import (
     ImageKind,
     ImageOptions,
@@ -173,6 +173,25 @@ def test_a_database_in_which_lines_cross_the_pieces_it_is_read_in_is_whole(tmp_p
     text = "".join(f"Package: p{number:06}\nStatus: install ok installed\nVersion: 1\n\n" for number in range(40_000))
     assert len(text) > 2 << 20
     assert len(installed_packages(build(tmp_path, {"var/lib/dpkg/status": text}))) == 40_000
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("var/lib/dpkg/status", DPKG + "\nno field\n"),
+        ("var/lib/dpkg/status", DPKG + "\nStatus: install ok installed\nVersion: 1\n"),
+        ("lib/apk/db/installed", APK + "\nP:zlib\nA:x86_64\n"),
+    ],
+)
+def test_a_damaged_list_is_refused_rather_than_listed_in_part(path: str, text: str, tmp_path: Path) -> None:
+    with pytest.raises(RejectedError, match="cannot read the package list") as caught:
+        installed_packages(build(tmp_path, {path: text}))
+    assert caught.value.rule == "image.packages"
+
+
+def test_small_letters_mean_other_fields_to_apk(tmp_path: Path) -> None:
+    text = APK.replace("L:MIT", "L:MIT\np:so:libc.musl-x86_64.so.1=1\na:Q1def=")
+    assert installed_packages(build(tmp_path, {"lib/apk/db/installed": text}))[1].name == "musl"
 
 
 def test_a_line_without_end_is_refused(tmp_path: Path) -> None:

@@ -26,11 +26,12 @@ from bistable.artifact.attest.bundle import (
     write_bundle,
 )
 from bistable.artifact.attest.dsse import sign_statement
-from bistable.artifact.attest.packages import DPKG_STATUS, Package, parse_dpkg_status
+from bistable.artifact.attest.packages import DPKG_STATUS, parse_dpkg_status
 from bistable.artifact.attest.paths import BUNDLE_SUFFIX, CHAIN_SUFFIX, beside, bundle_path, chain_path
 from bistable.artifact.attest.predicates import PROVENANCE_TYPE, BillSummary, PredicateKind, ProvenanceSummary
 from bistable.artifact.attest.provenance import BuildRecord, Material, make_provenance, materials_of
 from bistable.artifact.attest.statement import Subject, make_statement, subjects_of
+from bistable.artifact.packages import Package
 
 __all__ = [
     "BUNDLE_SUFFIX",

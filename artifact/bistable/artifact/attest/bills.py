@@ -11,7 +11,6 @@ from typing import Any, Final
 
 from bistable.artifact import jsonio
 from bistable.artifact.attest.dsse import LINE_SIZE
-from bistable.artifact.attest.packages import Package, distinct
 from bistable.artifact.attest.predicates import (
     CYCLONEDX_TYPE,
     SPDX3_TYPE,
@@ -23,6 +22,7 @@ from bistable.artifact.attest.predicates import (
 from bistable.artifact.attest.provenance import timestamp
 from bistable.artifact.errors import RejectedError, RequestError
 from bistable.artifact.model import JsonObject
+from bistable.artifact.packages import Package, distinct
 
 DEFAULT_VENDOR: Final = "debian"
 _CONTENT_ID: Final = uuid.UUID("d9c148d1-6292-4f97-bea3-919d960c2099")

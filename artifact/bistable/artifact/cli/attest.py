@@ -20,8 +20,9 @@ from bistable.artifact.cli.signing import Signing, one_verifier, signing_options
 from bistable.artifact.errors import RequestError, SignatureError
 
 if TYPE_CHECKING:
-    from bistable.artifact.attest import Bill, Package
+    from bistable.artifact.attest import Bill
     from bistable.artifact.keys import Verifier
+    from bistable.artifact.packages import Package
     from bistable.artifact.trust import Policy
 
 STATUS_SIZE = 64 * 1024 * 1024
@@ -177,7 +178,7 @@ def _policy(artifact: Path, verifiers: "tuple[Verifier, ...]") -> "Policy":
 
 def _packages(artifact: Path, status: Path | None, policy: "Policy", console: Console) -> Listed:
     """Return the packages in the image, or in a status file on this machine."""
-    from bistable.artifact.attest import Package, parse_dpkg_status
+    from bistable.artifact.attest import parse_dpkg_status
 
     if status is not None:
         return Listed(packages=parse_dpkg_status(read_small(status, STATUS_SIZE)), distribution=None)
@@ -192,11 +193,7 @@ def _packages(artifact: Path, status: Path | None, policy: "Policy", console: Co
                 f"cannot list the packages in the image: it has no database of dpkg or opkg{there}",
                 hint="attach the bill of materials that the build system makes: --sbom FILE",
             )
-        found = tuple(
-            Package(name=package.name, version=package.version, architecture=package.architecture)
-            for package in installed_packages(image)
-        )
-        return Listed(packages=found, distribution=release.os_release.get("ID"))
+        return Listed(packages=installed_packages(image), distribution=release.os_release.get("ID"))
 
 
 def _made(kind: str, listed: Listed, name: str, distribution: str | None) -> "Bill":

@@ -5,10 +5,11 @@ from bistable.artifact.image.identify import PREFIX_SIZE, identify
 from bistable.artifact.image.make import make_image
 from bistable.artifact.image.model import Change, Entry, FileChange, ImageKind, Kind
 from bistable.artifact.image.options import ImageOptions, MadeImage
-from bistable.artifact.image.packages import Package, installed_packages
+from bistable.artifact.image.packages import installed_packages
 from bistable.artifact.image.read import compare_images, list_directory, read_file, walk_image
 from bistable.artifact.image.release import ImageRelease, read_release
 from bistable.artifact.image.volume import image_kind, open_image
+from bistable.artifact.packages import Package
 
 __all__ = [
     "PREFIX_SIZE",

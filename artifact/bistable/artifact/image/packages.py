@@ -1,7 +1,6 @@
 """The packages that are installed in a root file system, from the text databases of dpkg, opkg and apk."""
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -9,6 +8,7 @@ from bistable.artifact.errors import LimitError, UnsupportedError
 from bistable.artifact.image.model import Entry, Kind
 from bistable.artifact.image.volume import Volume, find, open_image
 from bistable.artifact.limits import MIB
+from bistable.artifact.packages import APK, CONTROL, ListForm, Package, parse_packages
 
 _LINE_LIMIT: Final = MIB
 _DATABASE_LIMIT: Final = 512 * MIB
@@ -28,18 +28,7 @@ DATABASES: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """Package manager -> where its list may be."""
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Package:
-    """An installed package; `license` where the database tells it."""
-
-    name: str
-    version: str
-    architecture: str
-    license: str | None = None
-
-
-Fields = dict[str, str]
+_FORMS: Final[Mapping[str, ListForm]] = {"dpkg": CONTROL, "opkg": CONTROL, "apk": APK}
 
 
 def installed_packages(image: Path) -> tuple[Package, ...]:
@@ -47,14 +36,13 @@ def installed_packages(image: Path) -> tuple[Package, ...]:
 
     Raises:
         UnsupportedError: the only list is rpm's, which is no text; or the image is of a kind that cannot be read.
-        RejectedError: it is damaged, or the list is unreasonably long.
+        RejectedError: it or the list is damaged, or the list is unreasonably long.
     """
     with open_image(image) as volume:
-        for manager, parse in _PARSERS.items():
+        for manager, form in _FORMS.items():
             entry = _database(volume, manager)
             if entry is not None:
-                found = filter(None, (parse(fields) for fields in _stanzas(_lines(volume, entry))))
-                return tuple(sorted(found, key=lambda package: (package.name, package.version)))
+                return parse_packages(_lines(volume, entry), form)
         if _database(volume, _RPM) is not None:
             raise UnsupportedError(
                 f"cannot list the packages in {image.name}: the database of rpm cannot be read",
@@ -79,45 +67,3 @@ def _lines(volume: Volume, entry: Entry) -> Iterator[str]:
             raise LimitError(f"cannot read {entry.path} in the image: a line is too long", rule="limit.image-text")
         yield from (line.decode("utf-8", "replace") for line in lines)
     yield rest.decode("utf-8", "replace")
-
-
-def _stanzas(lines: Iterator[str]) -> Iterator[Fields]:
-    """Yield the fields of paragraphs that blank lines divide; continued lines hold nothing that is wanted."""
-    fields: Fields = {}
-    for line in lines:
-        if not line.strip():
-            yield fields
-            fields = {}
-        elif not line[0].isspace():
-            name, _, value = line.partition(":")
-            fields[name] = value.strip()
-    yield fields
-
-
-def _parse_control(fields: Fields) -> Package | None:
-    """Take a paragraph of dpkg or opkg, where a package that was removed keeps its own, with another status."""
-    if not fields.get("Status", "").endswith(" installed"):
-        return None
-    return _package(fields, "Package", "Version", "Architecture", "License")
-
-
-def _parse_apk(fields: Fields) -> Package | None:
-    return _package(fields, "P", "V", "A", "L")
-
-
-def _package(fields: Fields, name: str, version: str, architecture: str, license_: str) -> Package | None:
-    if name not in fields or version not in fields:
-        return None
-    return Package(
-        name=fields[name],
-        version=fields[version],
-        architecture=fields.get(architecture, ""),
-        license=fields.get(license_) or None,
-    )
-
-
-_PARSERS: Final[Mapping[str, Callable[[Fields], Package | None]]] = {
-    "dpkg": _parse_control,
-    "opkg": _parse_control,
-    "apk": _parse_apk,
-}
