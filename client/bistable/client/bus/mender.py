@@ -45,9 +45,9 @@ class MenderObject:
         # That client had the bus's own policy refuse callers, and so the error of the bus.
         return (ACCESS_DENIED if isinstance(error, DeniedError) else MENDER_FAILED), error.what
 
-    def values(self) -> Mapping[str, Any]:
-        """Return no properties: there are none."""
-        return {}
+    def value(self, name: str) -> Any:
+        """Fail: there are no properties."""
+        raise KeyError(name)
 
 
 def mender_objects(service: Service) -> Mapping[str, MenderObject]:

@@ -1,6 +1,6 @@
 """What an object on the bus is to the server: who calls, what is called, and what is answered."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -41,6 +41,6 @@ class Served(Protocol):
         """Return the name and the text of an error, as callers of this object expect them."""
         ...
 
-    def values(self) -> Mapping[str, Any]:
-        """Return all properties."""
+    def value(self, name: str) -> Any:
+        """Return a property; it is one of the interface's."""
         ...

@@ -174,13 +174,14 @@ class BusServer:
         elif message.body[0] not in {served.interface.name, ""}:
             self._refuse(message, names.UNKNOWN_INTERFACE, f"there is no interface {message.body[0]} here")
         elif member == "GetAll":
-            self._answer(message, Answer(body=[as_variants(served.values())]), "a{sv}")
+            values = as_variants({name: served.value(name) for name in served.interface.properties})
+            self._answer(message, Answer(body=[values]), "a{sv}")
         elif (name := message.body[1]) not in served.interface.properties:
             self._refuse(message, names.UNKNOWN_PROPERTY, f"there is no property {name} here")
         elif member == "Set":
             self._refuse(message, names.PROPERTY_READ_ONLY, f"the property {name} can only be read")
         else:
-            self._answer(message, Answer(body=[as_variants({name: served.values()[name]})[name]]), "v")
+            self._answer(message, Answer(body=[as_variants({name: served.value(name)})[name]]), "v")
 
     def _method(self, served: Served, message: Message) -> None:
         member = served.interface.methods.get(message.member or "")

@@ -4,7 +4,7 @@ import os
 import re
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from importlib.metadata import version
+from functools import cached_property
 from typing import Any, Final
 
 from bistable.artifact.errors import BistableError, quoted
@@ -52,7 +52,6 @@ class UpdatesObject:
 
     def __init__(self, service: Service, holds: Holds) -> None:
         self._service, self._holds = service, holds
-        self._version = version("bistable")
         self._methods: Final[Mapping[str, Callable[..., Awaitable[Answer]]]] = {
             "Check": self._check,
             "SendInventory": self._send_inventory,
@@ -68,6 +67,13 @@ class UpdatesObject:
             "GetHistory": self._get_history,
             "CollectSupportBundle": self._collect_support_bundle,
         }
+
+    @cached_property
+    def _version(self) -> str:
+        # Only when somebody asks: what it takes to look that up is a tenth of an idle daemon's memory.
+        from importlib.metadata import version
+
+        return version("bistable")
 
     @property
     def interface(self) -> Interface:
@@ -88,10 +94,9 @@ class UpdatesObject:
         """Return the name and the text of an error."""
         return error_name(error), error_text(error)
 
-    def values(self) -> Mapping[str, Any]:
-        """Return all properties."""
-        view = self._service.view()
-        return {**{name: get(view) for name, get in GETTERS.items()}, VERSION: self._version}
+    def value(self, name: str) -> Any:
+        """Return a property."""
+        return self._version if name == VERSION else GETTERS[name](self._service.view())
 
     async def _check(self, _caller: Caller) -> Answer:
         await self._service.check()
