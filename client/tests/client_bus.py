@@ -49,8 +49,10 @@ CONFIG = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configurat
   {more}
 </busconfig>
 """
+# What our policies give to root, for tests that another user runs.
 OWNERS = "".join(
-    f'<policy user="{{user}}"><allow own="{name}"/><allow send_destination="{name}"/></policy>'
+    f'<policy user="{{user}}"><allow own="{name}"/><allow send_destination="{name}"/>'
+    f'<allow receive_type="signal" receive_interface="{names.AUTH_INTERFACE}"/></policy>'
     for name in (names.NAME, names.AUTH_NAME, names.UPDATE_NAME)
 )
 POLKIT = """<policy user="{user}"><allow own="org.freedesktop.PolicyKit1"/></policy>
