@@ -5,7 +5,7 @@ import argparse
 from bistable.client.ctl import render
 from bistable.client.ctl.onbus import daemon
 
-DESCRIPTION = """Have the daemon ask the server for an update now, not only when it is time. It begins one that is there.
+DESCRIPTION = """Have the daemon ask the server for an update now, and begin it if there is one.
 
 'watch' shows what comes of it."""
 
