@@ -21,9 +21,9 @@ Encode: TypeAlias = Callable[[bytearray, Event], bytes]
 ZSTD_LIGHT_LEVEL: Final = 4
 """Up to here zstd is kept to little memory: workers look at the content before theirs again, which is cheap here."""
 
-ZSTD_LIGHT_JOB: Final = 1 * MIB
-ZSTD_LIGHT_OVERLAP: Final = 8
-"""A worker sees half a window of the content before its own: libzstd halves for each step down from 9."""
+ZSTD_LIGHT_JOB: Final = 2 * MIB
+ZSTD_LIGHT_OVERLAP: Final = 7
+"""A worker sees a quarter of a window of the content before its own: libzstd halves for each step down from 9."""
 
 ZSTD_PIECE: Final = 256 * KIB
 """Content of one call: what the workers have ready comes back from one call in one piece."""
