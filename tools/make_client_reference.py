@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Final
 
 import bistable.client
+from bistable.client.bus.reference import reference as interfaces
 from bistable.client.config.reference import mender_table, sample
 from bistable.client.config.reference import reference as configuration
 from bistable.client.ctl import app
@@ -31,6 +32,7 @@ from bistable.client.maps.reference import reference as control_maps
 REFERENCE: Final = Path(__file__).parents[1] / "docs" / "reference"
 GUIDE: Final = REFERENCE.parent / "how-to" / "move-from-the-mender-client.md"
 SAMPLE: Final = REFERENCE.parents[1] / "client" / "dist" / "conf.d" / "all-settings.toml.sample"
+POLICY: Final = REFERENCE.parents[1] / "client" / "dist" / "polkit-1" / "actions" / "io.bistable.updates.policy"
 WIDTH: Final = 120
 
 NOTE: Final = "<!-- Written by tools/make_client_reference.py. -->"
@@ -315,6 +317,7 @@ PAGES: Final[dict[str, Callable[[], str]]] = {
     "errors.md": error_codes,
     "configuration.md": configuration,
     "control-maps.md": control_maps,
+    "dbus.md": lambda: interfaces(POLICY.read_text()),
 }
 """Page -> what makes it."""
 

@@ -23,6 +23,7 @@ from client_service import (
     steps,
 )
 
+from bistable.client.bus.failures import NotHeldError
 from bistable.client.errors import BusyError, NothingToDoError, UsageError
 from bistable.client.machine import PAUSES, State
 from bistable.client.model import Point
@@ -492,7 +493,7 @@ def test_calls_that_make_no_sense_are_refused(stations: Stations) -> None:
     assert running is not None
     service = running.service
     refused: list[tuple[Any, type[Exception]]] = [
-        (lambda: service.proceed("", Point.COMMIT, force=False), UsageError),
+        (lambda: service.proceed("", Point.COMMIT, force=False), NotHeldError),
         (lambda: service.proceed("another", Point.INSTALL, force=False), NothingToDoError),
         (lambda: service.abort("another", "no"), NothingToDoError),
         (service.check, BusyError),

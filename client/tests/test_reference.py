@@ -17,7 +17,7 @@ def tool() -> dict[str, Any]:
     return runpy.run_path(str(TOOL))
 
 
-PAGES = ["bistablectl.md", "states.md", "errors.md", "configuration.md", "control-maps.md"]
+PAGES = ["bistablectl.md", "states.md", "errors.md", "configuration.md", "control-maps.md", "dbus.md"]
 
 
 @pytest.mark.parametrize("name", PAGES)

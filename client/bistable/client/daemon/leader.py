@@ -96,7 +96,7 @@ class Leader:
         holding: Holding,
         brake: Brake,
         *,
-        on_record: Callable[[Record | None], None],
+        on_record: Callable[[Record], None],
         on_substate: Callable[[str], None],
     ) -> None:
         self._device, self._store, self._fleet, self._brake = device, store, fleet, brake
@@ -122,7 +122,9 @@ class Leader:
         if self._log is None and record.state is not State.IDLE:
             self._log = DeploymentLog.start(log_directory(self._device), record.id)
         self._on_substate("")
-        self._on_record(None if record.state is State.IDLE else record)
+        if record.state is not State.IDLE:
+            # How it ended is told with its end, by whoever had it led.
+            self._on_record(record)
 
     def _substate(self, words: str) -> None:
         self._on_substate(words)
@@ -356,7 +358,6 @@ class Leader:
         if self._log is not None:
             self._log.stop()
             self._log = None
-        self._on_record(None)
         self._rest()
         return stand
 

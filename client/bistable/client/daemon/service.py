@@ -4,25 +4,26 @@ import asyncio
 import json
 import logging
 import random
-import time
 import uuid
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from bistable.artifact.errors import BistableError
-from bistable.client.bus.ports import Held, ProgressView, SlotView, View
+from bistable.client.bus.failures import NotHeldError
+from bistable.client.bus.ports import Held, View
 from bistable.client.config import Loaded
 from bistable.client.daemon.brake import Brake, StoppingError
 from bistable.client.daemon.inhibitors import Inhibitors
 from bistable.client.daemon.leader import Holding, Leader
 from bistable.client.daemon.schedule import Schedule
+from bistable.client.daemon.viewer import Viewer, look_at_device
 from bistable.client.deployment.device import Device
 from bistable.client.deployment.engine import Stand
 from bistable.client.deployment.pauses import Pause
 from bistable.client.errors import BusyError, ClientError, NothingToDoError, StoreError, UsageError
-from bistable.client.machine import ON_TRIAL, PAUSES, TABLE, Event, Mark, Record, State
+from bistable.client.machine import ON_TRIAL, PAUSES, TABLE, Event, Record, State
 from bistable.client.model import Point
 from bistable.client.server import Standing, TransientServerError
 from bistable.client.store import Store
@@ -65,12 +66,10 @@ class DaemonService:
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="leader")
         # A paused update asks a server that may take minutes to fail, and must hear everybody else in the meantime.
         self._asker = ThreadPoolExecutor(1, thread_name_prefix="asker")
-        self._listeners: list[Callable[[View, View], None]] = []
+        self._viewer = Viewer()
         self._token_listeners: list[Callable[[str, str], None]] = []
-        self._view = View(state=State.IDLE.value)
         self._record: Record | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._began: tuple[int, float] | None = None
         self._told_at = clock()
         """When the server last heard of a pause."""
         self._leading = 0
@@ -88,7 +87,7 @@ class DaemonService:
         self._made = made
         self._schedule = made.schedule
         for last in made.store.history()[:1]:
-            self._publish(last_result=last.result, last_error=last.error or "")
+            self._viewer.show(last_result=last.result, last_error=last.error or "")
         self._spawn(self._lead(made.leader.begin_service))
 
     async def close(self, patience: float) -> bool:
@@ -149,7 +148,7 @@ class DaemonService:
     def _failed(self, error: BistableError) -> None:
         """Show an error, and go on with what there is: a pause, or the next question to the server."""
         log.info("%s", error.what)
-        self._publish(last_error_code=getattr(error, "code", "artifact"), last_error=error.what)
+        self._viewer.show(last_error_code=getattr(error, "code", "artifact"), last_error=error.what)
         if self._record is not None:
             if self._record.state in PAUSES:
                 self._wait_on()
@@ -235,7 +234,7 @@ class DaemonService:
             return
         due = self._schedule.next_at - self._clock()
         self._set_timer(max(0.0, due), lambda: self._spawn(self._ask()))
-        self._publish(next_check=self._schedule.poll_at)
+        self._viewer.show(next_check=self._schedule.poll_at)
 
     async def _ask(self) -> None:
         """Do what is due: send the inventory, ask for an update."""
@@ -290,7 +289,7 @@ class DaemonService:
         self._loop.call_soon_threadsafe(self._look)
 
     def _look(self) -> None:
-        self._publish(holders=self._made.inhibitors.views())
+        self._viewer.show(holders=self._made.inhibitors.views())
         self._changed = True
         if self._record is not None and self._record.state in PAUSES and not self._leading:
             self._reconsider()
@@ -298,17 +297,17 @@ class DaemonService:
     def _reconsider(self) -> None:
         self._again(SOONEST, self._made.leader.reconsider)
 
-    def entered(self, record: Record | None) -> None:
+    def entered(self, record: Record) -> None:
         """Learn, in the worker thread, in which state the update is."""
         self._loop.call_soon_threadsafe(self._show_record, record)
 
     def substate(self, words: str) -> None:
         """Learn, in the worker thread, what is done."""
-        self._loop.call_soon_threadsafe(lambda: self._publish(substate=words))
+        self._loop.call_soon_threadsafe(lambda: self._viewer.show(substate=words))
 
     def progress(self, done: int, total: int | None) -> None:
         """Learn, in the worker thread, how far the artifact is in."""
-        self._loop.call_soon_threadsafe(self._show_progress, done, total)
+        self._loop.call_soon_threadsafe(self._viewer.show_progress, done, total)
 
     def logged_in(self, standing: Standing) -> None:
         """Learn, in the worker thread, of another token."""
@@ -318,103 +317,30 @@ class DaemonService:
 
     def view(self) -> View:
         """Return what is to be seen now."""
-        return self._view
+        return self._viewer.view
 
     def subscribe(self, listener: Callable[[View, View], None]) -> None:
         """Have `listener` called with the view before and after each change."""
-        self._listeners.append(listener)
+        self._viewer.subscribe(listener)
 
-    def _publish(self, **changes: object) -> None:
-        before, self._view = self._view, replace(self._view, **changes)  # type: ignore[arg-type]
-        if before != self._view:
-            for listener in self._listeners:
-                listener(before, self._view)
-
-    def _show_record(self, record: Record | None) -> None:
+    def _show_record(self, record: Record) -> None:
         self._record = record
-        if record is None or record.state is not State.DOWNLOAD:
-            self._began = None  # the rate of the next download is its own
-        if record is None:
-            self._publish(
-                state=State.IDLE.value,
-                update_id="",
-                artifact="",
-                held_at="",
-                held_by=(),
-                progress=None,
-                reboot_required=False,
-                substate="",
-                actions=_actions(None),
-            )
-            return
         point = PAUSES.get(record.state)
-        holders = () if point is None else self._made.holding.gates.holders(point, record)
-        awaited = record.state in {State.REBOOT, State.ROLLBACK_REBOOT} and record.mark is Mark.STARTED
-        self._publish(
-            state=record.state.value,
-            update_id=record.id,
-            artifact="" if record.offer is None else record.offer.name,
-            held_at="" if point is None else point.value,
-            held_by=tuple(str(holder) for holder in holders),
-            actions=_actions(record),
-            progress=self._view.progress if record.state is State.DOWNLOAD else None,
-            reboot_required=awaited or record.state is State.PAUSED_REBOOT,
-            last_error_code="" if record.trouble is None else record.trouble.code,
-            last_error="" if record.trouble is None else record.trouble.what,
-        )
+        self._viewer.show_record(record, () if point is None else self._made.holding.gates.holders(point, record))
 
     def _show(self, stand: Stand) -> None:
-        self._show_record(stand.record)
-        if stand.ended is not None:
-            trouble = stand.trouble
-            self._publish(
-                last_result=stand.ended.result,
-                last_error_code="" if trouble is None else trouble.code,
-                last_error="" if trouble is None else trouble.what,
-            )
+        if stand.record is not None:
+            self._show_record(stand.record)
+        else:
+            self._record = None
+            self._viewer.show_idle(stand.ended, stand.trouble)
         if stand.last is not None or not self._device_shown:
             self._spawn(self._show_device())
 
     async def _show_device(self) -> None:
-        """Show slots and provides; the boot loader may take a moment to answer."""
-        slots, name = await self._run(self._look_at_device)
-        self._publish(slots=slots, current_artifact=name)
+        slots, name = await self._run(lambda: look_at_device(self._made.device, self._made.store))
+        self._viewer.show(slots=slots, current_artifact=name)
         self._device_shown = True
-
-    def _look_at_device(self) -> tuple[tuple[SlotView, ...], str]:
-        device = self._made.device
-        name = self._made.store.provides().get("artifact_name", "")
-        try:
-            if device.pair is None:
-                return (), name
-            running = device.running()
-            slots = []
-            for slot in (device.pair.a, device.pair.b):
-                status = device.bootloader.status(slot.name)
-                slots.append(
-                    SlotView(
-                        name=slot.name,
-                        device=str(slot.device),
-                        running=slot.name == running,
-                        bootable=status.bootable,
-                        good=status.good,
-                        tries_left=status.tries_left,
-                    )
-                )
-        except ClientError as e:
-            log.info("%s", e.what)
-            return (), name
-        return tuple(slots), name
-
-    def _show_progress(self, done: int, total: int | None) -> None:
-        now = time.monotonic()
-        if self._began is None or done < self._began[0]:
-            self._began = (done, now)
-        first, since = self._began
-        elapsed = now - since
-        rate = (done - first) / elapsed if elapsed > 0.5 else None
-        left = (total - done) / rate if rate and total is not None else None
-        self._publish(progress=ProgressView(done=done, total=total, rate=rate, left=left))
 
     # --- calls
 
@@ -471,7 +397,7 @@ class DaemonService:
         if PAUSES.get(record.state) is not point:
             pauses = self._made.holding.pauses
             if pauses.at(point, record.id) is None:
-                raise UsageError(f"cannot go on: the update does not wait before the {point.value}")
+                raise NotHeldError(f"cannot go on: the update does not wait before the {point.value}")
             pauses.take_back(point, record.id)
             return
         self._spawn(self._lead(lambda: self._made.leader.proceed(record.id, point, force=force)))
@@ -581,20 +507,6 @@ class DaemonService:
                 f"cannot {verb}: an update is in progress, in the state {state.value}",
                 hint="it can go on or be aborted",
             )
-
-
-def _actions(record: Record | None) -> tuple[str, ...]:
-    """Return what may be called now."""
-    if record is None:
-        return ("install",)
-    found = []
-    if record.state in PAUSES:
-        found.append("continue")
-    if (record.state, Event.ABORTED) in TABLE:
-        found.append("abort")
-    if record.state in ON_TRIAL:
-        found += ["commit", "rollback"]
-    return tuple(found)
 
 
 async def _tolerant(work: Coroutine[Any, Any, None]) -> None:

@@ -27,7 +27,7 @@ class Listener(Protocol):
     def changed(self) -> None:
         """Somebody holds an update, or does not any more."""
 
-    def entered(self, record: Record | None) -> None:
+    def entered(self, record: Record) -> None:
         """The update is in another state."""
 
     def substate(self, words: str) -> None:
@@ -43,7 +43,7 @@ class Ears:
     def changed(self) -> None:
         """Pass over it."""
 
-    def entered(self, record: Record | None) -> None:
+    def entered(self, record: Record) -> None:
         """Pass over it."""
 
     def substate(self, words: str) -> None:
