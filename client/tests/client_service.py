@@ -293,7 +293,7 @@ identity-programs = ["{self.place}/identity"]
         view = self.until(lambda view: view.held_at == point.value)
         running = self.running
         assert running is not None
-        until(lambda: running.do(lambda service: not service._leading))
+        until(lambda: running.do(_waits))
         return view
 
     def until_over(self, count: int = 1) -> str:
@@ -323,6 +323,12 @@ identity-programs = ["{self.place}/identity"]
     def calls(self) -> list[str]:
         path = self.place / "log/calls"
         return path.read_text().splitlines() if path.exists() else []
+
+
+def _waits(service: DaemonService) -> bool:
+    """Whether nothing is done or about to be done."""
+    timer = service._timer
+    return not service._leading and (timer is None or timer.when() > service._loop.time() + 1)
 
 
 class Running:

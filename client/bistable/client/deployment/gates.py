@@ -105,7 +105,8 @@ class ManagedGates:
 
     def _ask(self, point: Point, record: Record) -> str | None:
         """Bring the server's map up to date; return why the update must not go on, if the server says so."""
-        if not self._maps.has_server_map(record.id):
+        # Maps have no say before a download, and the deployment was offered just now.
+        if point is Point.DOWNLOAD or not self._maps.has_server_map(record.id):
             return None
         if (standing := self._maps.standing(_question(point, record))) and standing.action is Action.CONTINUE:
             # A pause has just ended with this answer. A map that pauses once, sent anew now, would begin it again.
