@@ -11,8 +11,8 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Coroutine, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -86,7 +86,8 @@ class Kiosk:
         self._later = ""
         """The question that the person does not want to answer now."""
         self._problem = ""
-        self._turn = asyncio.Lock()
+        self._turn, self._wanted = asyncio.Lock(), asyncio.Event()
+        self._retry: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
     # --- the service comes, changes, goes
@@ -97,13 +98,22 @@ class Kiosk:
         while True:
             try:
                 self._updates = await Updates.connect(address, self._changed, self._owner)
-                with suppress(RefusedError):
-                    await self._meet()
+                self._wanted.set()
+                meeting = asyncio.ensure_future(self._keep_meeting())
                 await self._updates.closed()
+                meeting.cancel()
             except RefusedError as e:
                 log.info("%s", e)
             self._gone()
             await asyncio.sleep(AGAIN)
+
+    async def _keep_meeting(self) -> None:
+        """Meet the service whenever it comes, and again after what went wrong."""
+        while True:
+            await self._wanted.wait()
+            self._wanted.clear()
+            with self._trying_again():
+                await self._meet()
 
     async def _meet(self) -> None:
         """Hold everything, and only then look what there is."""
@@ -111,19 +121,38 @@ class Kiosk:
         async with self._turn:
             self._release()
             self._let_go = self._later = ""
-            await self._hold_points()
-            self._properties = dict(await self._updates.properties())
-            self._present = True
-        self._show()
+            try:
+                await self._hold_points()
+                self._forget_retry()
+            finally:  # who may hold nothing may still read
+                self._properties = dict(await self._updates.properties())
+                self._present = True
+                self._show()
         await self._settle()
+
+    @contextmanager
+    def _trying_again(self) -> Iterator[None]:
+        try:
+            yield
+        except RefusedError as e:
+            log.info("%s", e)
+            self._forget_retry()
+            self._retry = asyncio.get_running_loop().call_later(AGAIN, self._wanted.set)
+
+    def _forget_retry(self) -> None:
+        """Not meet again what was met: that would take back a yes of the person in the meantime."""
+        if self._retry is not None:
+            self._retry.cancel()
+            self._retry = None
 
     def _owner(self, there: bool) -> None:
         if there:
-            self._spawn(self._meet())
+            self._wanted.set()
         else:
             self._gone()
 
     def _gone(self) -> None:
+        self._forget_retry()
         self._present = False
         self._release()
         self._show()
@@ -141,10 +170,8 @@ class Kiosk:
         task.add_done_callback(self._tasks.discard)
 
     async def _tolerant(self, work: Coroutine[Any, Any, None]) -> None:
-        try:
+        with self._trying_again():
             await work
-        except RefusedError as e:
-            log.info("%s", e)
 
     # --- holding
 
