@@ -6,7 +6,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -126,6 +127,15 @@ directory = "{place}/health.d"
             **more,
         }
         return subprocess.Popen(self.words(words), text=True, start_new_session=True, **options)
+
+    @contextmanager
+    def running_command(self, *words: str | Path, **more: Any) -> "Iterator[subprocess.Popen[str]]":
+        """Start a command; whatever happens inside, nothing of it is left afterwards."""
+        with self.start(*words, **more) as process:
+            try:
+                yield process
+            finally:
+                kill_session(process)
 
     def ctl(self, *words: str | Path, **more: Any) -> "subprocess.CompletedProcess[str]":
         """Run a command to its end; it must never fail without having meant to."""

@@ -255,10 +255,10 @@ def test_there_is_one_at_a_time(bench: Bench) -> None:
     fifo = bench.place / "fifo"
     os.mkfifo(fifo)
     artifact = module(bench, "ArtifactInstall", f"cat '{fifo}'")
-    with bench.start("install", artifact) as first:
+    with bench.running_command("install", artifact) as first:
         until(lambda: "ArtifactInstall" in calls(bench), first)
         for command in ("install x", "commit", "rollback", "resume", "abort"):
-            assert "another bistablectl is at work" in fails(bench, *command.split())
+            assert "another process leads an update" in fails(bench, *command.split())
         assert bench.status()["update"]["state"] == "install"
         fifo.write_text("go on")
         first.communicate(timeout=60)
@@ -269,7 +269,7 @@ def test_there_is_one_at_a_time(bench: Bench) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
 def test_a_signal_during_the_download_leaves_what_runs(bench: Bench, number: signal.Signals) -> None:
     artifact = bench.rootfs("release-1").read_bytes()
-    with bench.start("install", "-", stdin=subprocess.PIPE) as process:
+    with bench.running_command("install", "-", stdin=subprocess.PIPE) as process:
         assert process.stdin is not None
         os.write(process.stdin.fileno(), artifact[: IMAGE_SIZE * 3 // 4])
         until(lambda: bench.content(bench.other())[:4096] == image("release-1")[:4096], process)
@@ -290,7 +290,7 @@ def test_a_signal_during_the_installation_is_no_reason_to_leave_half_of_it(
     fifo = bench.place / "fifo"
     os.mkfifo(fifo)
     artifact = module(bench, "ArtifactInstall", f"cat '{fifo}'; echo installed >> '{bench.place}/calls'")
-    with bench.start("install", artifact) as process:
+    with bench.running_command("install", artifact) as process:
         until(lambda: "ArtifactInstall" in calls(bench), process)
         process.send_signal(number)
         _, words = process.communicate(timeout=60)
