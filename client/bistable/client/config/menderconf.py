@@ -21,7 +21,7 @@ from bistable.client.errors import ConfigError
 IGNORED: Final[Mapping[str, str]] = {
     "Connectivity.DisableKeepAlive": "a connection is used for one artifact only",
     "Connectivity.IdleConnTimeoutSeconds": "a connection is used for one artifact only",
-    "DBus.Enabled": "there is no D-Bus interface in this version",
+    "DBus.Enabled": "the service is on D-Bus if there is one; `bistabled --bus none` keeps it off",
     "DeviceTier": "devices of all tiers install what is made for them",
     "HttpsClient.SSLEngine": "keys in tokens cannot be used for HTTPS",
     "Security.SSLEngine": "keys in tokens are found by their URI, without an OpenSSL engine",
