@@ -14,8 +14,10 @@ from bistable.client.config import Settings
 from bistable.client.config.settings import BootSettings, DeviceSettings, SlotSettings
 from bistable.client.deployment.device import Device
 from bistable.client.deployment.first import BOOTSTRAP, heal, open_store, settle
+from bistable.client.deployment.keptmaps import KeptMaps, MapSettings
 from bistable.client.errors import HealthError
-from bistable.client.model import SlotName
+from bistable.client.maps import Action
+from bistable.client.model import Point, SlotName
 from bistable.client.store import Store
 
 A, B = SlotName("a"), SlotName("b")
@@ -159,3 +161,22 @@ def test_a_sound_store_is_just_opened(device: Device) -> None:
     store, told = open_store(device.settings.device.data_dir)
     store.close()
     assert told is None
+
+
+def test_the_control_maps_of_another_client_live_on(device: Device, store: Store, tmp_path: Path) -> None:
+    lmdb = pytest.importorskip("lmdb", reason="the library lmdb is not installed")
+    legacy = tmp_path / "legacy"
+    legacy.mkdir()
+    identifier = "01234567-89ab-cdef-0123-456789abcdef"
+    rule = {"action": "pause", "on_map_expire": "fail", "on_action_executed": "pause"}
+    kept = {"active": [{"id": identifier, "priority": 0, "states": {"ArtifactInstall_Enter": rule}}], "expired": []}
+    with (
+        lmdb.open(str(legacy / "mender-store"), subdir=False, map_size=1 << 20) as written,
+        written.begin(write=True) as to,
+    ):
+        to.put(b"artifact-name", b"release-1")
+        to.put(b"update-control-maps", json.dumps(kept).encode())
+    settle(store, device, legacy)
+    maps = KeptMaps(store, MapSettings(life=3600, boot_life=600), boot_id="boot", clock=lambda: 10.0)
+    decision = maps.merged(identifier)[Point.INSTALL]
+    assert decision.action is Action.PAUSE

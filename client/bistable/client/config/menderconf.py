@@ -24,7 +24,7 @@ IGNORED: Final[Mapping[str, str]] = {
     "DBus.Enabled": "the service is on D-Bus if there is one; `bistabled --bus none` keeps it off",
     "DeviceTier": "devices of all tiers install what is made for them",
     "HttpsClient.SSLEngine": "keys in tokens cannot be used for HTTPS",
-    "Security.SSLEngine": "keys in tokens are found by their URI, without an OpenSSL engine",
+    "Security.SSLEngine": "keys in tokens are used by a program of yours: `server.auth-signer`",
     # Of releases before 2.6; the clients since then pass over them in silence.
     "ClientProtocol": "there is one protocol only; Mender has not read this key since 2.6",
     "DeviceKey": "the key's place is fixed; Mender has not read this key since 1.2",

@@ -66,6 +66,7 @@ def settle(store: Store, device: Device, legacy_dir: Path = LEGACY) -> tuple[str
     if store.value(SETTLED) is not None:
         return ()
     from bistable.client.adopt import read_legacy
+    from bistable.client.maps import KEEP_KEY
 
     settings = device.settings.device
     legacy = read_legacy(
@@ -84,6 +85,9 @@ def settle(store: Store, device: Device, legacy_dir: Path = LEGACY) -> tuple[str
         store.replace_provides(provides)
         if record is not None:
             store.save_record(encode_record(record))
+        if legacy.control_maps is not None:
+            # In the other client's form, which the reader of ours knows: they live on for a while.
+            store.keep_value(KEEP_KEY, legacy.control_maps.decode("utf-8", "replace"))
         store.keep_value(SETTLED, "1")
     return tuple(told)
 

@@ -114,7 +114,8 @@ class ManagedGates:
         try:
             self._ask_server(record.id)
         except AbortedError as e:
-            return e.what
+            # Whoever refuses says the rest of it.
+            return e.what.removeprefix("cannot go on: ")
         except StoreError:
             raise
         except BistableError as e:
