@@ -254,7 +254,7 @@ identity-programs = ["{self.place}/identity"]
 
     # --- the service
 
-    def start(self) -> "Running":
+    def serve(self) -> "Running":
         """Start the service; a boot, if the client asked for one, has happened before."""
         assert self.running is None
         self.running = Running(self)
@@ -267,13 +267,13 @@ identity-programs = ["{self.place}/identity"]
 
     def restart(self) -> "Running":
         self.stop()
-        return self.start()
+        return self.serve()
 
     def power_cut(self) -> "Running":
         """Have the device boot, and the service with it."""
         self.stop()
         boot(self.memory, now=self.clock.now())
-        return self.start()
+        return self.serve()
 
     def until(self, true: Callable[[View], bool]) -> View:
         """Wait until something is to be seen; a reboot that the client asks for ends the service, and starts it."""
@@ -303,14 +303,16 @@ identity-programs = ["{self.place}/identity"]
 
     # --- what can be seen
 
-    def kept(self, ask: Callable[[Store], T]) -> T:
+    def kept(self, ask: Callable[[Store], T]) -> T | None:
+        """Ask the store; None if there is none yet."""
         store = Store.open_for_reading(self.data)
-        assert store is not None
+        if store is None:
+            return None
         with store:
             return ask(store)
 
     def results(self) -> list[str]:
-        return self.kept(lambda store: [ended.result for ended in store.history()])
+        return self.kept(lambda store: [ended.result for ended in store.history()]) or []
 
     def record(self) -> Record | None:
         text = self.kept(lambda store: store.record())

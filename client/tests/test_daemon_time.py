@@ -125,7 +125,7 @@ def test_a_server_that_is_gone_at_every_step_costs_nothing(stations: Stations) -
     station.offer()
     (server,) = station.servers
     server.fail("status", refusing(503), times=-1)
-    station.start()
+    station.serve()
     assert station.until_over() == "success"
     taken_back(server)
     pass_time_until(station, lambda: bool(server.statuses))
@@ -141,7 +141,7 @@ def test_the_result_is_told_later_also_by_another_process_and_as_what_it_was(
     station.fail(*fails)
     (server,) = station.servers
     server.fail("status", dropping(0), times=-1, when=lambda asked: status_of(asked) in {"success", "failure"})
-    station.start()
+    station.serve()
     result = station.until_over()
     station.restart()
     taken_back(server)
@@ -155,7 +155,7 @@ def test_polls_that_fail_are_made_more_and_more_rarely(stations: Stations) -> No
     station = stations.station()
     (server,) = station.servers
     server.fail("any", refusing(503), times=-1)
-    running = station.start()
+    running = station.serve()
     waits: list[float] = []
     for _ in range(8):
         view = running.wait(lambda view: view.next_check is not None and view.next_check > station.clock.now())
@@ -171,7 +171,7 @@ def test_a_server_that_refuses_the_inventory_is_asked_for_updates_all_the_same(s
     station = stations.station()
     station.offer()
     station.servers[0].fail("inventory", refusing(400), times=-1)
-    station.start()
+    station.serve()
     assert station.until_over() == "success"
 
 
@@ -180,7 +180,7 @@ def test_a_device_that_is_not_accepted_asks_again(stations: Stations) -> None:
     station.offer()
     (server,) = station.servers
     server.accepts = False
-    station.start()
+    station.serve()
     server.wait_for(lambda one: bool(one.logins))
     server.accepts = True
     pass_time_until(station, lambda: bool(server.statuses))
@@ -192,7 +192,7 @@ def test_another_server_takes_over(stations: Stations) -> None:
     station.offer()
     first, second = station.servers
     first.fail("any", dropping(0), times=-1)
-    station.start()
+    station.serve()
     assert station.until_over() == "success"
     assert steps(second) == ["downloading", "installing", "rebooting", "installing", "success"]
     assert first.statuses == []
@@ -205,7 +205,7 @@ def test_another_server_takes_over_in_the_middle_of_an_update(stations: Stations
     first.on_status = lambda _id, status, _words: (
         first.fail("any", dropping(0), times=-1) if status == "installing" else None
     )
-    station.start()
+    station.serve()
     assert station.until_over() == "success"
     assert steps(first)[-1] == "installing"
     assert steps(second)[-1] == "success"
@@ -219,7 +219,7 @@ def test_another_server_takes_over_in_the_middle_of_an_update(stations: Stations
 def test_a_pause_survives_a_restart_and_a_power_cut(stations: Stations, how: str, point: Point) -> None:
     station = stations.station()
     station.offer(control_map=everywhere(MAPPED))
-    station.start()
+    station.serve()
     for earlier in MAPPED[: MAPPED.index(point)]:
         station.until_held(earlier)
         assert station.running is not None
@@ -245,7 +245,7 @@ def test_a_pause_survives_a_restart_and_a_power_cut(stations: Stations, how: str
 def test_a_new_root_file_system_survives_power_cuts_in_its_pauses(stations: Stations, point: Point) -> None:
     station = stations.station()
     station.offer_rootfs(control_map=control_map(**{point.value: "pause"}))
-    station.start()
+    station.serve()
     station.until_held(point)
     reboots = station.reboots
     for _ in range(4):
@@ -273,7 +273,7 @@ def test_a_pause_survives_a_change_of_the_client(stations: Stations) -> None:
         kept = store.value(KEEP_KEY)
         assert kept is not None
         store.keep_value(KEEP_KEY, json.dumps({**json.loads(kept), "invented_later": 1}))
-    station.start()
+    station.serve()
     station.until_held(Point.COMMIT)
     let_go(station, Point.COMMIT)
     assert station.running is not None
@@ -290,7 +290,7 @@ def test_a_state_of_a_later_client_goes_on_from_the_one_it_names(stations: Stati
         assert text is not None
         later = {**json.loads(text), "state": "a-later-state", "state_if_unknown": State.GATE_INSTALL.value}
         store.save_record(json.dumps(later))
-    station.start()
+    station.serve()
     station.until_held(Point.INSTALL)
 
 
@@ -309,14 +309,14 @@ def test_the_end_of_the_service_during_a_call_waits_for_the_call(stations: Stati
     station = stations.station()
     station.offer()
     with station.meeting(call) as go_on:
-        running = station.start()
+        running = station.serve()
         station.until_called(call)
         assert not running.run(running.service.close(0))
         go_on()
     until(lambda: not running.do(lambda service: service._jobs))
     running.end()
     station.running = None
-    station.start()
+    station.serve()
     assert station.until_over() in {"success", "failure"}
     assert (station.results()[0] == "failure") == (call == "ArtifactInstall")
     assert steps(station.servers[0])[-1] == station.results()[0]
@@ -365,7 +365,7 @@ def test_the_server_is_asked_at_each_poll_interval_of_a_pause(stations: Stations
 
 def test_a_hold_with_a_time_limit_ends_by_itself(stations: Stations) -> None:
     station = stations.station()
-    running = station.start()
+    running = station.serve()
     running.wait(lambda view: view.next_check is not None)
     running.do(lambda service: service.inhibit([Point.INSTALL], "kiosk", "a film", "delay", 300.0))
     station.offer()
@@ -431,7 +431,7 @@ def test_the_inventory_is_sent_when_it_is_another_and_after_an_update(stations: 
     (server,) = station.servers
     station.program("inventory/bistable-inventory-test", "#!/bin/sh\ncat '@/shown'\n")
     (station.place / "shown").write_text("seen=1\n")
-    running = station.start()
+    running = station.serve()
     server.wait_for(lambda one: len(one.of("next")) == 1)
 
     def sent() -> list[dict[str, str]]:

@@ -119,7 +119,7 @@ HOLDERS = {"server": by_server, "application": by_application, "inhibitor": by_i
 
 def begun_held(station: Station, who: str, point: Point) -> Callable[[], None]:
     """Have somebody hold an update that the server offers, and return what lets it go on."""
-    running = station.start()
+    running = station.serve()
     running.wait(lambda view: view.next_check is not None)
     station.offer()
     let_go = HOLDERS[who](station, point)
@@ -135,7 +135,7 @@ def begun_held(station: Station, who: str, point: Point) -> Callable[[], None]:
 def test_a_deployment_is_done_and_told_step_by_step(stations: Stations) -> None:
     station = stations.station()
     station.offer()
-    station.start()
+    station.serve()
     assert station.until_over() == "success"
     (server,) = station.servers
     assert steps(server) == ["downloading", "installing", "rebooting", "installing", "success"]
@@ -146,7 +146,7 @@ def test_a_deployment_is_done_and_told_step_by_step(stations: Stations) -> None:
 def test_what_scripts_run_is_told_with_the_status_of_the_step(stations: Stations) -> None:
     station = stations.station()
     station.offer()
-    station.start()
+    station.serve()
     station.until_over()
     told = [(status, words) for status, words in station.servers[0].statuses if words is not None]
     assert told[0] == ("installing", "Executing script: ArtifactInstall_Enter_00")
@@ -163,7 +163,7 @@ def test_what_scripts_run_is_told_with_the_status_of_the_step(stations: Stations
 def test_the_device_is_rebooted_once_into_a_new_root_file_system(stations: Stations) -> None:
     station = stations.station()
     station.offer_rootfs()
-    station.start()
+    station.serve()
     assert station.until_over() == "success"
     assert station.reboots == 1
     assert station.running is not None
@@ -176,7 +176,7 @@ def test_a_root_file_system_that_does_not_come_up_is_a_failure_and_tried_once(st
     station = stations.station()
     station.offer_rootfs()
     station.break_slot("b")
-    station.start()
+    station.serve()
     assert station.until_over() == "failure"
     assert station.reboots == 1
     assert steps(station.servers[0])[-1] == "failure"
@@ -187,7 +187,7 @@ def test_a_server_that_knows_no_maps_is_asked_in_its_own_way(stations: Stations)
     station = stations.station()
     station.offer()
     station.servers[0].ways = {"v1 GET"}
-    station.start()
+    station.serve()
     assert station.until_over() == "success"
 
 
@@ -222,7 +222,7 @@ def test_a_download_can_be_held_by_an_application(stations: Stations) -> None:
 def test_an_update_is_held_at_every_point_one_after_the_other(stations: Stations) -> None:
     station = stations.station()
     station.offer(control_map=everywhere(MAPPED))
-    running = station.start()
+    running = station.serve()
     for point in MAPPED:
         station.until_held(point)
         running.run(running.service.proceed("", point, force=True))
@@ -239,7 +239,7 @@ def test_a_pause_that_is_asked_for_during_the_download_holds(stations: Stations)
     station = stations.station()
     station.offer()
     with station.meeting("Download") as go_on:
-        running = station.start()
+        running = station.serve()
         station.until(lambda view: view.state == "download")
         running.run(running.service.pause([Point.INSTALL, Point.COMMIT], ""))
         go_on()
@@ -253,7 +253,7 @@ def test_a_pause_that_is_asked_for_during_the_download_holds(stations: Stations)
 def test_whoever_installs_something_by_hand_can_have_it_stop(stations: Stations) -> None:
     station = stations.station(servers=0)
     path = station.module("mod", "release-1", {"a": b"1"})
-    running = station.start()
+    running = station.serve()
     running.run(running.service.install(str(path), "job", [Point.INSTALL, Point.COMMIT]))
     for point in (Point.INSTALL, Point.COMMIT):
         assert station.until_held(point).held_by == ("the one who began it: asked for this stop",)
@@ -382,7 +382,7 @@ def test_a_status_that_is_answered_with_409_ends_the_update_before_the_step(
         skip=number,
         when=lambda asked: status_of(asked) == status and "substate" not in asked.json,
     )
-    station.start()
+    station.serve()
     assert station.until_over() == "aborted"
     assert station.calls() == ending_of(point)
     check_statuses(station)
@@ -403,7 +403,7 @@ def test_an_abort_during_a_call_stops_the_update_at_the_next_place(
     station = stations.station()
     station.offer()
     with station.meeting(call) as go_on:
-        running = station.start()
+        running = station.serve()
         station.until_called(call)
         running.run(running.service.abort("", "somebody said so"))
         go_on()
@@ -423,7 +423,7 @@ def test_an_abort_while_words_are_told_is_not_lost(stations: Stations) -> None:
             running[0].run(running[0].service.abort("", "somebody said so"))
 
     station.servers[0].on_status = abort
-    running.append(station.start())
+    running.append(station.serve())
     assert station.until_over() == "aborted"
     assert "module ArtifactCommit" not in station.calls()
 
@@ -432,7 +432,7 @@ def test_what_is_permanent_is_not_aborted(stations: Stations) -> None:
     station = stations.station()
     station.offer()
     with station.meeting("ArtifactCommit_Leave") as go_on:
-        running = station.start()
+        running = station.serve()
         station.until_called("ArtifactCommit_Leave")
         with pytest.raises(UsageError, match="after-commit"):
             running.run(running.service.abort("", "somebody said so"))
@@ -463,7 +463,7 @@ def test_what_fails_is_undone_and_told(stations: Stations, call: str) -> None:
     station = stations.station()
     station.offer()
     station.fail(call)
-    station.start()
+    station.serve()
     calls, result = FAILING[call]
     assert station.until_over() == result
     assert [one for one in station.calls() if "_Error" not in one] == calls
@@ -475,7 +475,7 @@ def test_the_log_of_a_failure_is_sent_and_says_why(stations: Stations) -> None:
     station = stations.station()
     station.offer()
     station.fail("ArtifactInstall")
-    station.start()
+    station.serve()
     station.until_over()
     server = station.servers[0]
     server.wait_for(lambda one: DEPLOYMENT in one.logs)
@@ -510,7 +510,7 @@ def test_calls_that_make_no_sense_are_refused(stations: Stations) -> None:
 def test_the_same_job_again_is_the_same_update_also_when_it_is_over(stations: Stations) -> None:
     station = stations.station(servers=0)
     path = str(station.module("mod", "release-1", {"a": b"1"}))
-    running = station.start()
+    running = station.serve()
     service = running.service
     assert running.run(service.install(path, "job", [Point.COMMIT])) == "job"
     station.until_held(Point.COMMIT)
@@ -526,7 +526,7 @@ def test_the_same_job_again_is_the_same_update_also_when_it_is_over(stations: St
 def test_commit_and_rollback_by_hand(stations: Stations) -> None:
     station = stations.station(servers=0)
     path = str(station.module("mod", "release-1", {"a": b"1"}))
-    running = station.start()
+    running = station.serve()
     for job, result in (("one", "success"), ("two", "rolled-back")):
         running.run(running.service.install(path, job, [Point.COMMIT]))
         view = station.until_held(Point.COMMIT)

@@ -84,7 +84,7 @@ def _once(loaded: Loaded) -> int:
         leader = wire(device, store, values, brake, Ears(), boottime).leader
         stand = leader.begin_service()
         if stand.record is not None:
-            leader.refresh()
+            leader.look_again()
         elif loaded.settings.server.urls:
             try:
                 leader.send_inventory(full=False)

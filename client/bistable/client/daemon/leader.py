@@ -156,12 +156,13 @@ class Leader:
         with self._alone():
             return self._after(self._engine.reconsider())
 
-    def refresh(self) -> Stand:
-        """Bring the maps up to date by the clock and by the server, then ask again."""
+    def look_again(self) -> Stand:
+        """Bring the maps up to date by the clock and by the server, then ask again who holds the update."""
         self._holding.maps.tick()
         record = self._engine.current()
-        if record is not None and record.offered and self._holding.maps.refresh_due(record.id):
-            gone = self.ask_in_pause(record)
+        if record is not None and record.offered and record.state in PAUSES:
+            known = self._holding.maps.has_server_map(record.id)
+            gone = self.ask_in_pause(record) if known else self.tell_in_pause(record)
             if gone is not None:
                 return self.abort(record.id, gone)
         return self.reconsider()

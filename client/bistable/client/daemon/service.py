@@ -75,6 +75,7 @@ class DaemonService:
         self._leading = 0
         self._changed = False
         """Somebody began or ceased to hold something since a pause was last looked at."""
+        self._just_started = True
         self._coming = ""
         """The id of an update that was asked for and is not begun yet."""
         self._device_shown = False
@@ -165,6 +166,7 @@ class DaemonService:
         self._show(stand)
         record = stand.record
         if record is None:
+            self._just_started = False
             if self._schedule is not None:
                 self._schedule = self._schedule.answered()
                 if stand.ended is not None:
@@ -178,7 +180,10 @@ class DaemonService:
 
     def _wait_on(self) -> None:
         """Plan the next look at a paused update."""
-        if self._changed:
+        if self._just_started:
+            # Nobody knows for how long the service was gone, and what the server has said since.
+            self._set_timer(0.0, lambda: self._spawn(self._refresh()))
+        elif self._changed:
             # While the worker looked at it.
             self._reconsider()
         elif (wait := self._next_look()) is not None:
@@ -208,10 +213,12 @@ class DaemonService:
             return
         tell = self._tell_after()
         maps = self._made.holding.maps
+        at_once, self._just_started = self._just_started, False
         try:
             maps.tick()
             gone = None
-            if record.offered and maps.refresh_due(record.id):
+            known = record.offered and maps.has_server_map(record.id)
+            if known and (at_once or maps.refresh_due(record.id)):
                 gone = await self._run(lambda: self._made.leader.ask_in_pause(record), self._asker)
             elif tell is not None and tell <= 0:
                 gone = await self._run(lambda: self._made.leader.tell_in_pause(record), self._asker)
