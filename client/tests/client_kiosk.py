@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -234,9 +234,18 @@ def wait(wanted: Callable[[], bool], words: str) -> None:
         pause.wait(0.02)
 
 
-@contextmanager
-def slow_server(file: Path) -> Iterator[tuple[str, threading.Event]]:
+def slow_server(file: Path) -> AbstractContextManager[tuple[str, threading.Event]]:
     """Serve a file: half of it at once, the rest when the event is set. Yields the address and the event."""
+    return _serving(file, lambda size: size // 2, PATIENCE)
+
+
+def dripping_server(file: Path) -> AbstractContextManager[tuple[str, threading.Event]]:
+    """Serve a file at two megabytes a second until the event is set, then at once."""
+    return _serving(file, lambda _: 200_000, 0.1)
+
+
+@contextmanager
+def _serving(file: Path, piece: Callable[[int], int], patience: float) -> Iterator[tuple[str, threading.Event]]:
     go = threading.Event()
 
     class Handler(BaseHTTPRequestHandler):
@@ -245,10 +254,11 @@ def slow_server(file: Path) -> Iterator[tuple[str, threading.Event]]:
             self.send_response(200)
             self.send_header("Content-Length", str(len(data)))
             self.end_headers()
+            size = piece(len(data))
             with suppress(OSError):
-                self.wfile.write(data[: len(data) // 2])
-                assert go.wait(PATIENCE)
-                self.wfile.write(data[len(data) // 2 :])
+                for at in range(0, len(data), size):
+                    self.wfile.write(data[at : at + size])
+                    go.wait(patience)
 
         def log_message(self, *args: Any) -> None:
             pass

@@ -85,7 +85,7 @@ class Kiosk:
         """The point that the person said yes to, until the update is through it."""
         self._later = ""
         """The question that the person does not want to answer now."""
-        self._problem = ""
+        self._problem = self._noted = ""
         self._turn, self._wanted = asyncio.Lock(), asyncio.Event()
         self._retry: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -103,7 +103,7 @@ class Kiosk:
                 await self._updates.closed()
                 meeting.cancel()
             except RefusedError as e:
-                log.info("%s", e)
+                self._note(e)
             self._gone()
             await asyncio.sleep(AGAIN)
 
@@ -126,7 +126,7 @@ class Kiosk:
                 self._forget_retry()
             finally:  # who may hold nothing may still read
                 self._properties = dict(await self._updates.properties())
-                self._present = True
+                self._present, self._noted = True, ""
                 self._show()
         await self._settle()
 
@@ -135,9 +135,15 @@ class Kiosk:
         try:
             yield
         except RefusedError as e:
-            log.info("%s", e)
+            self._note(e)
             self._forget_retry()
             self._retry = asyncio.get_running_loop().call_later(AGAIN, self._wanted.set)
+
+    def _note(self, error: RefusedError) -> None:
+        """Have it in the log once, and not with every try."""
+        if str(error) != self._noted:
+            self._noted = str(error)
+            log.info("%s", error)
 
     def _forget_retry(self) -> None:
         """Not meet again what was met: that would take back a yes of the person in the meantime."""

@@ -117,7 +117,7 @@ function slotWords(slot, now) {
   }
   const runningTrial = now.slots.some((one) => one.running && !one.good && one.bootable);
   if (slot.good) {
-    return runningTrial && updating ? [now.current || "Version before", "kept, to go back to"] : ["Version before", "kept, to go back to"];
+    return runningTrial && updating ? [now.current || "Version before", "kept, to go back to"] : ["Version before", "kept, as a fallback"];
   }
   if (trial) {
     return [now.artifact || "New version", "starts next, on trial"];
