@@ -1,5 +1,6 @@
 """The command `bistablectl`."""
 
+import gc
 import os
 import signal
 import sys
@@ -9,9 +10,13 @@ from typing import Final, NoReturn
 ENDING: Final = (signal.SIGTERM, signal.SIGHUP)
 """Signals that end a process: of a service manager, and of a terminal that is gone."""
 
+GARBAGE: Final = 50_000
+"""Objects until the collector looks for cycles. Loading a command makes as many, and none of them is garbage."""
+
 
 def main() -> NoReturn:
     """Run the command line of this process."""
+    gc.set_threshold(GARBAGE)
     from bistable.client.ctl.app import run
 
     _open_standard_streams()

@@ -20,6 +20,7 @@ INTERRUPTED: Final = 130
 PIPE_CLOSED: Final = 141
 """As a shell reports a program that SIGPIPE ended."""
 
+PROGRAM: Final = "bistablectl"
 DEBUG_VARIABLE: Final = "BISTABLE_DEBUG"
 
 COMMANDS: Final = {
@@ -106,25 +107,29 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     Raises:
         UsageError: it makes no sense.
     """
+    if words and words[0] in COMMANDS:
+        return _parse_command(words[0], words[1:])
     parser = _Parser(
-        prog="bistablectl",
+        prog=PROGRAM,
         description="Install update artifacts on this device, and look at what it runs.",
         epilog="'bistablectl COMMAND --help' explains a command.",
     )
     parser.add_argument("--version", action=_ShowVersion, nargs=0, help="show the version and exit")
-    parser.set_defaults(command="status")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
     if words and words[0].startswith("-") and words[0] not in {"-h", "--help", "--version"}:
         parser.error(f"options such as {words[0]} stand behind the command")
-    wanted = next((word for word in words if word in COMMANDS), None)
     for name, words_for_people in COMMANDS.items():
-        made = commands.add_parser(name, help=words_for_people, add_help=name == wanted)
-        if name == wanted:
-            fill(made, name)
-    options = parser.parse_args(words)
-    if options.command is None:
-        parser.error("a command is missing")
-    return options
+        commands.add_parser(name, help=words_for_people, add_help=False)
+    parser.parse_args(words)
+    raise UsageError(f"cannot run `{PROGRAM}`: a command is missing", hint=f"`{PROGRAM} --help` explains it")
+
+
+def _parse_command(name: str, words: Sequence[str]) -> argparse.Namespace:
+    """Parse what stands behind a command, which needs no parser for any other: they take longer than it may."""
+    parser = _Parser(prog=f"{PROGRAM} {name}")
+    fill(parser, name)
+    parser.set_defaults(command=name)
+    return parser.parse_args(words)
 
 
 def fill(parser: argparse.ArgumentParser, name: str) -> None:

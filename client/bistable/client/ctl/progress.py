@@ -1,7 +1,6 @@
 """A line that shows how far a long piece of work is, where a terminal looks."""
 
 import os
-import shutil
 import sys
 import time
 from typing import Final
@@ -38,6 +37,9 @@ class ProgressLine:
             self._open = False
 
     def _draw(self, done: int, total: int | None, rate: float) -> None:
+        # Loaded only here: it brings all compressors of the standard library along.
+        import shutil
+
         text = f"{done / MIB:8.1f} MiB"
         if total:
             left = (total - done) / rate if rate else 0.0
