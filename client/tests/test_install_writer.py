@@ -90,6 +90,18 @@ def test_what_is_there_already_is_not_written_again() -> None:
     assert medium.operations == []
 
 
+def test_no_more_than_a_page_is_read_of_a_block_that_differs_at_its_start() -> None:
+    asked: list[int] = []
+
+    class Watched(FakeMedium):
+        def read(self, into: memoryview, offset: int) -> int:
+            asked.append(len(into))
+            return super().read(into, offset)
+
+    write(Watched(content=bytearray(OLD)), random_bytes(2 * MIB, seed=7), skip_identical=True)
+    assert asked == [4096, 4096]
+
+
 def test_of_an_image_that_differs_in_one_byte_one_block_is_written() -> None:
     image = bytearray(OLD)
     image[2 * MIB + 5] ^= 1

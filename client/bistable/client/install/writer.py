@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from bistable.client.errors import SlotError
-from bistable.client.install.direct import aligned, up
+from bistable.client.install.direct import UNIT, aligned, up
 from bistable.client.install.medium import Medium, slot_error
 
 BLOCK: Final = 1024 * 1024
@@ -136,6 +136,10 @@ class SlotWriter:
         self._written += length
 
     def _is_there(self, block: memoryview, offset: int) -> bool:
+        # A block that differs mostly does so from its start on: then it need not be read.
+        first = min(UNIT, len(block))
+        if self._medium.read(self._held[:UNIT], offset) < first or bytes(block[:first]) != self._held[:first]:
+            return False
         if self._medium.read(self._held[: up(len(block))], offset) < len(block):
             return False
         # Two memoryviews are compared byte by byte; a bytearray on the left side makes it one memcmp.
