@@ -22,7 +22,8 @@ from client_service import (
 )
 from test_daemon_updates import SUCCESS, begun_held, check_statuses, ending_of
 
-from bistable.client.daemon.service import BUSY_PATIENCE, STORE_PATIENCE
+from bistable.client.bus.ports import Held
+from bistable.client.daemon.service import BUSY_PATIENCE, RETURN_PATIENCE, STORE_PATIENCE
 from bistable.client.deployment.locks import leading_alone
 from bistable.client.machine import State
 from bistable.client.maps import KEEP_KEY
@@ -459,3 +460,43 @@ def test_the_inventory_is_sent_when_it_is_another_and_after_an_update(stations: 
 def test_state_keys_are_those_of_points() -> None:
     assert list(STATE_KEYS) == MAPPED
     assert replace(Deployment(), id=DEPLOYMENT) == Deployment()
+
+
+def hold(station: Station, point: Point) -> Held:
+    """Have an application hold updates at a point."""
+    assert station.running is not None
+    return station.running.do(lambda service: service.inhibit([point], "kiosk", "a film", "block", None))
+
+
+def held_by_an_application(stations: Stations) -> Station:
+    """Return a station whose update an application holds before the installation."""
+    station = stations.station()
+    station.serve()
+    station.until(lambda view: view.state == "idle")
+    hold(station, Point.INSTALL)
+    station.offer()
+    pass_time_until(station, lambda: station.state() is State.PAUSED_INSTALL)
+    return station
+
+
+def test_who_held_an_update_has_time_to_come_back_after_a_restart(stations: Stations) -> None:
+    station = held_by_an_application(stations)
+    station.restart()
+    station.until_held(Point.INSTALL)
+    assert station.running is not None
+    station.running.put_forward(RETURN_PATIENCE / 2)
+    again = hold(station, Point.INSTALL)
+    station.running.put_forward(RETURN_PATIENCE)
+    view = station.until(lambda view: bool(view.held_by))
+    assert (view.held_at, view.held_by) == ("install", ("kiosk: a film",))
+    again.release()
+    pass_time_until(station, station.results)
+    assert station.results() == ["success"]
+
+
+def test_a_pause_that_nobody_comes_back_to_ends(stations: Stations) -> None:
+    station = held_by_an_application(stations)
+    station.restart()
+    station.until_held(Point.INSTALL)
+    pass_time_until(station, station.results)
+    assert station.results() == ["success"]

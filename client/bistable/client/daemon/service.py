@@ -39,6 +39,10 @@ BUSY_PATIENCE: Final = 5.0
 STORE_PATIENCE: Final = 60.0
 """Seconds until it is tried again what a command at the device, or a full disk, kept from being done."""
 
+RETURN_PATIENCE: Final = 30.0
+"""Seconds after a start in which a pause does not end just because nobody holds it: applications that held it lost
+their hold with the service, and need a moment to notice that it is back."""
+
 SOONEST: Final = 0.05
 """Seconds between two looks at a pause at least, however often something changes."""
 
@@ -76,6 +80,7 @@ class DaemonService:
         self._changed = False
         """Somebody began or ceased to hold something since a pause was last looked at."""
         self._just_started = True
+        self._all_back_at = clock() + RETURN_PATIENCE
         self._coming = ""
         """The id of an update that was asked for and is not begun yet."""
         self._device_shown = False
@@ -232,6 +237,8 @@ class DaemonService:
         if gone is not None:
             reason = gone
             await self._lead(lambda: self._made.leader.abort(record.id, reason))
+        elif self._clock() < self._all_back_at:
+            self._reconsider()
         else:
             await self._lead(self._made.leader.reconsider)
 
@@ -302,7 +309,7 @@ class DaemonService:
             self._reconsider()
 
     def _reconsider(self) -> None:
-        self._again(SOONEST, self._made.leader.reconsider)
+        self._again(max(SOONEST, self._all_back_at - self._clock()), self._made.leader.reconsider)
 
     def entered(self, record: Record) -> None:
         """Learn, in the worker thread, in which state the update is."""
