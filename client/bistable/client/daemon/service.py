@@ -80,7 +80,7 @@ class DaemonService:
         self._changed = False
         """Somebody began or ceased to hold something since a pause was last looked at."""
         self._just_started = True
-        self._all_back_at = clock() + RETURN_PATIENCE
+        self._all_back_at = clock()
         self._coming = ""
         """The id of an update that was asked for and is not begun yet."""
         self._device_shown = False
@@ -338,6 +338,9 @@ class DaemonService:
         self._viewer.subscribe(listener)
 
     def _show_record(self, record: Record) -> None:
+        if self._just_started and self._record is None and record.state in PAUSES:
+            # It waited before the service started. A pause that begins later is held by whoever is there.
+            self._all_back_at = self._clock() + RETURN_PATIENCE
         self._record = record
         point = PAUSES.get(record.state)
         self._viewer.show_record(record, () if point is None else self._made.holding.gates.holders(point, record))
