@@ -108,7 +108,7 @@ class Service(Protocol):
         ...
 
     async def pause(self, points: Sequence[Point], update_id: str) -> None:
-        """Hold the update in progress, or every one if the id is empty, at these points until `proceed`."""
+        """Hold the update in progress at these points until `proceed`; an empty id means whichever it is."""
         ...
 
     async def proceed(self, update_id: str, point: Point, *, force: bool) -> None:

@@ -450,6 +450,8 @@ class DaemonService:
 
     def inhibit(self, points: Sequence[Point], who: str, why: str, mode: str, seconds: float | None) -> Held:
         """Hold updates at points until `release`."""
+        # Whoever held before the service started has come back, or another one holds in its place.
+        self._all_back_at = min(self._all_back_at, self._clock())
         return self._made.inhibitors.hold(points, who, why, mode, seconds)
 
     async def set_control_map(self, text: str) -> int:
