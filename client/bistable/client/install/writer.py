@@ -13,6 +13,12 @@ from bistable.client.install.medium import Medium, slot_error
 BLOCK: Final = 1024 * 1024
 """Large enough for full speed on flash, small enough for two of them in any memory."""
 
+LOOK: Final = 64 * 1024
+"""Bytes that are compared in one step: what is compared with them costs that much memory, not a block."""
+
+READ: Final = 256 * 1024
+"""Bytes that are read in one step to be compared."""
+
 ZERO_RUN: Final = 16 * BLOCK
 """Zeros in one request; a device without an own way to zero writes them all before it answers."""
 
@@ -42,9 +48,8 @@ class SlotWriter:
         self._filling, self._other = aligned(BLOCK), aligned(BLOCK)
         self._filled = 0
         self._offset = 0
-        self._held = aligned(BLOCK)
-        self._copy = bytearray(BLOCK)
-        self._no_bytes, self._zeros = bytearray(BLOCK), aligned(BLOCK)
+        self._held = aligned(READ)
+        self._no_bytes, self._zeros = bytearray(LOOK), aligned(BLOCK)
         self._zero_start = self._zero_end = 0
         self._written = self._zeroed = self._identical = 0
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="slot-writer")
@@ -111,7 +116,7 @@ class SlotWriter:
             self._begun = True
         if self._compare and self._is_there(block, offset):
             self._identical += len(block)
-        elif len(block) == BLOCK and self._no_bytes == block:
+        elif len(block) == BLOCK and self._is_empty(block):
             if self._zero_end != offset or self._zero_end - self._zero_start >= ZERO_RUN:
                 self._put_zeros()
                 self._zero_start = offset
@@ -135,17 +140,23 @@ class SlotWriter:
             self._medium.write(self._zeros, at)
         self._written += length
 
-    def _is_there(self, block: memoryview, offset: int) -> bool:
-        # A block that differs mostly does so from its start on: then it need not be read.
-        first = min(UNIT, len(block))
-        if self._medium.read(self._held[:UNIT], offset) < first or bytes(block[:first]) != self._held[:first]:
-            return False
-        if self._medium.read(self._held[: up(len(block))], offset) < len(block):
-            return False
+    def _is_empty(self, block: memoryview) -> bool:
         # Two memoryviews are compared byte by byte; a bytearray on the left side makes it one memcmp.
-        copy = self._copy if len(block) == BLOCK else bytearray(len(block))
-        copy[:] = block
-        return copy == self._held[: len(block)]
+        return all(self._no_bytes == block[at : at + LOOK] for at in range(0, BLOCK, LOOK))
+
+    def _is_there(self, block: memoryview, offset: int) -> bool:
+        # A block that differs mostly does so from its start on: then the rest of it need not be read.
+        if not self._same(block[:UNIT], offset):
+            return False
+        return all(self._same(block[at : at + READ], offset + at) for at in range(0, len(block), READ))
+
+    def _same(self, piece: memoryview, offset: int) -> bool:
+        if self._medium.read(self._held[: up(len(piece))], offset) < len(piece):
+            return False
+        return all(
+            bytearray(piece[at : at + LOOK]) == self._held[at : min(at + LOOK, len(piece))]
+            for at in range(0, len(piece), LOOK)
+        )
 
     def _complete(self) -> None:
         self._put_zeros()
