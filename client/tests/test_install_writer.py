@@ -90,6 +90,15 @@ def test_what_is_there_already_is_not_written_again() -> None:
     assert medium.operations == []
 
 
+@pytest.mark.parametrize("at", [0, 64 * 1024, MIB - 1])
+def test_one_byte_that_is_not_zero_is_not_taken_for_zeros(at: int) -> None:
+    image = bytearray(MIB)
+    image[at] = 1
+    medium = FakeMedium(content=bytearray(OLD))
+    write(medium, bytes(image))
+    assert medium.content[:MIB] == image
+
+
 def test_no_more_than_a_page_is_read_of_a_block_that_differs_at_its_start() -> None:
     asked: list[int] = []
 
