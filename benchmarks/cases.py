@@ -1,6 +1,7 @@
 """What is measured: our commands and the peers', on the same input."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -366,8 +367,8 @@ def _rauc(place: Place) -> Sequence[Case]:
 
 
 def _swu(place: Place) -> Sequence[Case]:
-    program = str(Path(sys.executable).with_name("swugenerator"))
-    if not Path(program).exists():
+    program = shutil.which("swugenerator", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    if program is None:
         return [
             Case(
                 name="swugenerator", command=["true"], needs="swugenerator is not installed (pip install swugenerator)"

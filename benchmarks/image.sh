@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Build the benchmark's input: a 1 GiB ext4 image of a real Debian root file system, about 60 % full.
+# Build the benchmark's input: a 1 GiB ext4 image of a real Debian root file system, about 80 % full.
 #
 #   benchmarks/image.sh IMAGE
 #
