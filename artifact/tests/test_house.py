@@ -104,7 +104,7 @@ def test_the_source_distribution_holds_code_tests_and_texts_and_nothing_else(sdi
     }
     for folder, expected in (
         ("artifact", {"FORMAT.md", "bistable", "tests"}),
-        ("client", {"bistable", "dist", "tests"}),
+        ("client", {"bistable", "dist", "examples", "tests"}),
     ):
         assert {name.split("/")[1] for name in sdist_names if name.startswith(f"{folder}/")} == expected
         code = {name for name in sdist_names if name.startswith(f"{folder}/bistable/")}
