@@ -31,7 +31,18 @@ def blocks(text: str, language: str) -> list[str]:
 # --- examples of the library
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page.read_text(), "python")], ids=name_of)
+WITH_EXAMPLES = [page for page in PAGES if blocks(page.read_text(), "python")]
+ON_A_BUS = [page for page in WITH_EXAMPLES if any("dbus_fast" in block for block in blocks(page.read_text(), "python"))]
+"""Pages whose examples are applications of the device: they need a bus, and the service on it."""
+
+
+@pytest.mark.parametrize("page", ON_A_BUS, ids=name_of)
+def test_the_examples_for_applications_are_python(page: Path) -> None:
+    for number, source in enumerate(blocks(page.read_text(), "python"), start=1):
+        compile(source, f"{page.name}, block {number}", "exec")
+
+
+@pytest.mark.parametrize("page", [page for page in WITH_EXAMPLES if page not in ON_A_BUS], ids=name_of)
 def test_the_examples_on_a_page_run_one_after_the_other(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
