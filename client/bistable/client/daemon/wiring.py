@@ -64,19 +64,9 @@ class Wired:
 
 
 def wire(
-    device: Device,
-    store: Store,
-    values: Store,
-    brake: Brake,
-    listener: Listener,
-    clock: Callable[[], float],
-    *,
-    lasting: bool,
+    device: Device, store: Store, values: Store, brake: Brake, listener: Listener, clock: Callable[[], float]
 ) -> Wired:
-    """Put the parts together. `values` is a connection of its own: other threads keep things, too.
-
-    A process that is `lasting` leaves to others what it needs seldom and would keep in its memory.
-    """
+    """Put the parts together. `values` is a connection of its own: other threads keep things, too."""
     settings = device.settings.server
     maps = KeptMaps(
         values,
@@ -94,7 +84,7 @@ def wire(
     )
     pauses = KeptPauses(values)
     inhibitors = Inhibitors(clock, listener.changed)
-    fleet = make_fleet(device, values, listener.logged_in, lasting=lasting)
+    fleet = make_fleet(device, values, listener.logged_in)
     asker = _Asker()
     gates = ManagedGates(maps, pauses, inhibitors, ask_server=asker)
     holding = Holding(gates=gates, maps=maps, pauses=pauses)
@@ -112,10 +102,9 @@ def make(
     brake: Brake,
     *,
     clock: Callable[[], float],
-    lasting: bool = True,
 ) -> Made:
     """Put together what the service is made of. `clock` is CLOCK_BOOTTIME."""
-    wired = wire(device, store, values, brake, service, clock, lasting=lasting)
+    wired = wire(device, store, values, brake, service, clock)
     fleet = wired.fleet
     return Made(
         loaded=loaded,
