@@ -36,7 +36,7 @@ from targets import target_table
 
 HERE = Path(__file__).parent
 PAGE = HERE.parent / "docs/reference/benchmarks.md"
-TEXT = HERE / "page.md"
+TEXT = HERE / "page.txt"
 GROUPS: dict[str, Callable[[Place], list[Case]]] = {
     "write": write_cases,
     "xz": slow_write_cases,
