@@ -53,6 +53,9 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     process leaves a part behind; elsewhere it has a hidden name beside `path`. A link stays a link: what it leads to is
     replaced. A device or pipe is not: a file in its place would be a surprise.
 
+    It is synced before it gets its name, also if it replaces nothing: after a power cut there must be no file of that
+    name with a part of the content. Why that is worth waiting for: docs/decisions/0011.
+
     Raises:
         MachineError: the file cannot be made, written or put in place.
     """

@@ -97,7 +97,7 @@ def copy_range(source: BinaryIO, target: BinaryIO, offset: int, size: int) -> No
     Raises:
         MachineError: the source cannot be read, or became shorter.
     """
-    block = os.fstatvfs(target.fileno()).f_frsize
+    block = max(1, os.fstatvfs(target.fileno()).f_frsize)  # some file systems do not say
     lead = -target.tell() % block
     whole = (size - lead) // block * block
     if whole > 0 and (offset - target.tell()) % block == 0:
