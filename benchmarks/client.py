@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from contest import Contest, Target, measure, verdict
-from devices import Bench, decompress_and_write
+from devices import Bench, three_in_a_pipe, three_steps
 from measure import Report, go_before_others
 from otherclients import other_contests
 
@@ -41,16 +41,16 @@ def install_contests(bench: Bench, codec: str) -> list[Contest]:
         ours = bench.ours.install(f"bistablectl install, {codec}, {label}", artifact, mib)
         files = bench.ours_on_files.install(f"bistablectl install, {codec}, {label}, slots are files", artifact, mib)
         if codec == "zstd":
-            rival = decompress_and_write(bench, mib)
+            rival, context = three_steps(bench, label, mib), [three_in_a_pipe(bench, label, mib)]
             target = Target("the three", 1.3)
         else:
-            rival = bench.mender.install(f"mender install, {codec}, {label}", artifact, mib)
+            rival, context = bench.mender.install(f"mender install, {codec}, {label}", artifact, mib), []
             target = Target("mender", 0.8)
         entries = [ours, files]
         if codec == "gzip":
             name = f"bistablectl install, {codec}, {label}, without zlib-ng"
             entries.append(bench.ours.install_with_zlib(name, artifact, mib))
-        made.append(Contest(rival=rival, ours=entries, target=target, most_mib=MOST_MIB))
+        made.append(Contest(rival=rival, ours=entries, context=context, target=target, most_mib=MOST_MIB))
     return made
 
 
@@ -82,8 +82,8 @@ GROUPS: dict[str, Callable[[Bench], list[Contest]]] = {
     "gzip": lambda bench: install_contests(bench, "gzip"),
     "zstd": lambda bench: install_contests(bench, "zstd"),
     "signed": signed_contests,
-    "commands": command_contests,
     "others": other_contests,
+    "commands": command_contests,
 }
 HEADINGS = {"none": "## Installing", "commands": "## Commands"}
 NAMES = {

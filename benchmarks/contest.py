@@ -33,10 +33,11 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contest:
-    """Entries that are compared with `rival`."""
+    """Entries that are compared with `rival`; those of `context` have no target."""
 
     rival: Entry
     ours: Sequence[Entry] = field(default_factory=list)
+    context: Sequence[Entry] = field(default_factory=list)
     target: Target | None = None
     most_mib: float | None = None
     most_seconds: float | None = None
@@ -45,7 +46,7 @@ class Contest:
 
 def measure(contest: Contest, runs: int, report: Report) -> list[Result]:
     """Run all entries in turn, round after round; what fails once is not run again."""
-    entries = [contest.rival, *contest.ours]
+    entries = [contest.rival, *contest.ours, *contest.context]
     results = [Result(case=Case(name=entry.name, command=[str(word) for word in entry.command])) for entry in entries]
     for _ in range(runs):
         for entry, result in zip(entries, results, strict=True):
@@ -90,7 +91,7 @@ def verdict(contest: Contest, results: Sequence[Result]) -> list[list[str]]:
         if result.failure is not None or not result.runs:
             rows.append([result.case.name, f"failed: {result.failure}"])
             continue
-        wanted, met = _judged(contest, result, rival) if number else ("", "")
+        wanted, met = _judged(contest, result, rival) if 0 < number <= len(contest.ours) else ("", "")
         rows.append(
             [
                 result.case.name,
