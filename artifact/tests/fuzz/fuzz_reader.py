@@ -20,9 +20,6 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from fuzz.mutate import MAX_SIZE, mutate
-from fuzz.seeds import corpus
-
 ROOT = Path(__file__).parents[3]
 PEER_RATE = 0.2
 """Share of what was accepted that the peer is shown, too; starting it takes much longer than reading."""
@@ -38,8 +35,10 @@ class Campaign:
     """What was tried and what came out."""
 
     def __init__(self, crashes: Path, seed: int, *, peer: bool) -> None:
-        from fuzz import oracle
+        # Here, so that atheris sees the library being imported, by whichever of them.
+        from fuzz import mutate, oracle, seeds
 
+        self.mutate, self.max_size, self.corpus = mutate.mutate, mutate.MAX_SIZE, seeds.corpus
         self._oracle = oracle
         self.crashes_folder = crashes
         self._random = random.Random(seed)
@@ -100,15 +99,15 @@ class Campaign:
 def run_alone(campaign: Campaign, seed: int, enough: Callable[[], bool]) -> None:
     """Go on from whatever had a new outcome."""
     rng = random.Random(seed)
-    pool = corpus()
+    pool = campaign.corpus()
     with watchdog() as feed:
         for data in pool:
             feed()
             campaign.run(data)
         while not enough():
-            data = mutate(rng.choice(pool), rng)
+            data = campaign.mutate(rng.choice(pool), rng)
             feed()
-            if campaign.run(data) and len(data) <= MAX_SIZE // 4:
+            if campaign.run(data) and len(data) <= campaign.max_size // 4:
                 pool.append(data)
 
 
@@ -133,7 +132,7 @@ def run_guided(campaign: Campaign, seed: int, seconds: int, folder: Path) -> Non
 
     folder.mkdir(parents=True, exist_ok=True)
     campaign.crashes_folder.mkdir(parents=True, exist_ok=True)
-    for data in corpus():
+    for data in campaign.corpus():
         (folder / hashlib.sha256(data).hexdigest()[:16]).write_bytes(data)
     started = time.monotonic()
 
@@ -141,14 +140,15 @@ def run_guided(campaign: Campaign, seed: int, seconds: int, folder: Path) -> Non
         rng = random.Random(number)
         if rng.random() < 0.05:
             return bytes(atheris.Mutate(data, max_size))
-        return mutate(data, rng)[:max_size]
+        return campaign.mutate(data, rng)[:max_size]
 
     def one_input(data: bytes) -> None:
         campaign.run(data)
         if time.monotonic() - started >= seconds:
             finish(campaign, time.monotonic() - started)
 
-    options = [f"-max_len={MAX_SIZE // 4}", f"-seed={seed}", "-verbosity=0", "-timeout=600", "-rss_limit_mb=2048"]
+    options = [f"-max_len={campaign.max_size // 4}", f"-seed={seed}"]
+    options += ["-verbosity=0", "-timeout=600", "-rss_limit_mb=2048"]
     # libFuzzer keeps what is slow or large under names of its own, and a busy machine makes everything slow.
     options += [f"-artifact_prefix={campaign.crashes_folder}/", "-report_slow_units=600"]
     atheris.Setup([sys.argv[0], *options, str(folder)], one_input, custom_mutator=change)
