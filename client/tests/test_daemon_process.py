@@ -274,6 +274,8 @@ def test_an_application_of_mender_holds_an_update_and_knows_the_token(stations: 
     update = ["call", names.UPDATE_NAME, names.UPDATE_PATH, names.UPDATE_INTERFACE, "SetUpdateControlMap", "s"]
     login = [names.AUTH_NAME, names.AUTH_PATH, names.AUTH_INTERFACE]
     with on_bus(station) as (bus, process):
+        # The login of the start is over: what comes now is the one that is asked for.
+        server.wait_for(lambda one: bool(one.of("next")))
         rule = f"type=signal,interface={names.AUTH_INTERFACE}"
         command = ["dbus-monitor", "--address", bus.address, rule]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as monitor:
