@@ -56,12 +56,14 @@ def install_contests(bench: Bench, codec: str) -> list[Contest]:
 
 def signed_contests(bench: Bench) -> list[Contest]:
     """Installing a signed artifact: memory, with what checks signatures."""
-    artifact = bench.artifact(1024, "zstd", signed=True)
-    ours = bench.ours_signed.install("bistablectl install, zstd, 1 GiB, signed", artifact, 1024)
+    ours = [
+        bench.ours_signed.install(f"bistablectl install, {codec}, 1 GiB, signed", artifact, 1024)
+        for codec in ("none", "gzip", "zstd")
+        for artifact in [bench.artifact(1024, codec, signed=True)]
+    ]
     plain = bench.artifact(1024, "none", signed=True)
-    ours_plain = bench.ours_signed.install("bistablectl install, none, 1 GiB, signed", plain, 1024)
     rival = bench.mender_signed.install("mender install, none, 1 GiB, signed", plain, 1024)
-    return [Contest(rival=rival, ours=[ours_plain, ours], target=None, most_mib=MOST_MIB)]
+    return [Contest(rival=rival, ours=ours, target=None, most_mib=MOST_MIB)]
 
 
 def command_contests(bench: Bench) -> list[Contest]:
