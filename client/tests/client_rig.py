@@ -151,7 +151,7 @@ class Rig:
                 health=_Health(self),
                 reporter=_Reporter(self),
                 watchdog=_Watchdog(self),
-                policy=Policy(),
+                policy=Policy,
                 device_type=lambda: self.world.device_type,
                 on_record=lambda record: self.states.append(record.state),
             )

@@ -357,7 +357,7 @@ class Running:
         device = ModelDevice(loaded.settings, environment={}, check=brake.check, on_progress=service.progress)
         device.clock, device.on_reboot = clock, self._reboot
         self._stores = [Store.open(station.data) for _ in range(2)]
-        self.made = make(service, loaded, device, *self._stores, brake, clock=clock.now)
+        self.made = make(service, loaded, device, *self._stores, brake, clock=clock.now, lasting=False)
         service.subscribe(self._see)
         service.subscribe_token(lambda token, url: self.tokens.append((token, url)))
         return service

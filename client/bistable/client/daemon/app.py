@@ -1,6 +1,5 @@
 """The process `bistabled`: parses its command line, wires the service, and runs until it is told to end."""
 
-import argparse
 import asyncio
 import logging
 import os
@@ -16,6 +15,7 @@ from bistable.artifact.errors import BistableError
 from bistable.client.config import Loaded, load, only
 from bistable.client.daemon.brake import Brake
 from bistable.client.daemon.notify import Notifier
+from bistable.client.daemon.options import HELP, parse
 from bistable.client.daemon.service import DaemonService
 from bistable.client.daemon.wiring import Ears, make, wire
 from bistable.client.deployment.device import Device
@@ -37,20 +37,15 @@ CLOSING: Final = 5.0
 
 def run(words: Sequence[str]) -> int:
     """Run the service and return the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="bistabled", description="Update this device as its server and its people say."
-    )
-    parser.add_argument("--config", type=Path, metavar="FILE", help="use this configuration alone")
-    parser.add_argument(
-        "--bus", metavar="ADDRESS", help="the D-Bus to be on; the system bus by default, 'none' for none"
-    )
-    parser.add_argument("--once", action="store_true", help="ask the server once, do what there is to do, and end")
-    options = parser.parse_args(words)
     try:
+        options = parse(words)
+        if options.help:
+            sys.stdout.write(HELP)
+            return 0
         loaded = load(None if options.config is None else only(options.config))
     except BistableError as e:
         sys.stderr.write(f"error: {e.what}\n")
-        return 1
+        return e.exit_code
     level = getattr(logging, loaded.settings.log.level.value.upper(), logging.INFO)
     shown = logging.StreamHandler(sys.stderr)
     shown.setLevel(level)
@@ -81,7 +76,7 @@ def _once(loaded: Loaded) -> int:
     device = Device(loaded.settings, environment=os.environ, check=brake.check)
     directory = loaded.settings.device.data_dir
     with _opened(directory) as store, Store.open(directory) as values:
-        leader = wire(device, store, values, brake, Ears(), boottime).leader
+        leader = wire(device, store, values, brake, Ears(), boottime, lasting=False).leader
         stand = leader.begin_service()
         if stand.record is not None:
             leader.look_again()

@@ -8,16 +8,16 @@ from typing import Final
 from bistable.client.deployment.device import Device
 from bistable.client.deployment.reporting import Kept, Reach, ServerReporter
 from bistable.client.server import (
+    AsideCredentials,
     Authenticator,
     Credentials,
     Deployments,
-    DeviceKey,
     Door,
+    Identified,
     Inventory,
+    KeyPlace,
     Session,
     Standing,
-    command_key,
-    find_key,
     read_log,
     report_attempts,
 )
@@ -36,7 +36,7 @@ class Fleet:
     reporter: ServerReporter
 
 
-def make_fleet(device: Device, kept: Kept, on_login: Callable[[Standing], None]) -> Fleet | None:
+def make_fleet(device: Device, kept: Kept, on_login: Callable[[Standing], None], *, lasting: bool) -> Fleet | None:
     """Return the server's side; None if no server is configured.
 
     Raises:
@@ -47,7 +47,12 @@ def make_fleet(device: Device, kept: Kept, on_login: Callable[[Standing], None])
         return None
     door = Door(device.fetch_settings())
     tenant = None if settings.tenant_token is None else settings.tenant_token.value
-    credentials = Credentials(identity=lambda: _identity(device), key=lambda: _key(device), tenant_token=tenant)
+    place = _key_place(device)
+    credentials: Identified
+    if lasting:
+        credentials = AsideCredentials(identity=lambda: _identity(device), place=place, tenant_token=tenant)
+    else:
+        credentials = Credentials(identity=lambda: _identity(device), key=place.open, tenant_token=tenant)
     authenticator = Authenticator(settings.urls, door, credentials, on_change=on_login)
     session = Session(door, authenticator)
     deployments = Deployments(session)
@@ -87,9 +92,12 @@ def _identity(device: Device) -> Mapping[str, str | Sequence[str]]:
     return identity(device.settings.attributes.identity_programs)
 
 
-def _key(device: Device) -> DeviceKey:
+def _key_place(device: Device) -> KeyPlace:
     settings = device.settings.server
-    if settings.auth_signer:
-        return command_key(settings.auth_signer, settings.auth_public_key)
-    own = device.settings.device.data_dir / OWN_KEY
-    return find_key(own, chosen=settings.auth_key, existing=LEGACY_KEY)
+    return KeyPlace(
+        own=device.settings.device.data_dir / OWN_KEY,
+        existing=LEGACY_KEY,
+        chosen=settings.auth_key,
+        signer=settings.auth_signer,
+        public=settings.auth_public_key,
+    )

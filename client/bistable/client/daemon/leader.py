@@ -4,7 +4,6 @@ import logging
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Final
 
 from bistable.artifact.errors import BistableError
@@ -25,6 +24,7 @@ from bistable.client.maps import parse_map
 from bistable.client.model import Mode, Point
 from bistable.client.server import DeploymentLog, GoneError, Offered, OfferError, WithdrawnError
 from bistable.client.store import Store
+from bistable.client.version import VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -105,7 +105,7 @@ class Leader:
         self._scripts = device.scripts(self._substate)
         self._idle = False
         parts = replace(
-            device.parts(store),
+            device.parts(store, patient=True),
             gates=_Gates(holding.gates, brake),
             reporter=_Reporter(fleet, device),
             scripts=self._scripts,
@@ -267,7 +267,7 @@ class Leader:
         given = {
             **provides,
             "device_type": self._device.device_type() or UNKNOWN,
-            "bistable_client_version": version("bistable"),
+            "bistable_client_version": VERSION,
         }
         found = inventory(self._device.settings.attributes.inventory_dirs, given, check=self._brake.check)
         with self._synced():

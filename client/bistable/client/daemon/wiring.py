@@ -64,9 +64,19 @@ class Wired:
 
 
 def wire(
-    device: Device, store: Store, values: Store, brake: Brake, listener: Listener, clock: Callable[[], float]
+    device: Device,
+    store: Store,
+    values: Store,
+    brake: Brake,
+    listener: Listener,
+    clock: Callable[[], float],
+    *,
+    lasting: bool,
 ) -> Wired:
-    """Put the parts together. `values` is a connection of its own: other threads keep things, too."""
+    """Put the parts together. `values` is a connection of its own: other threads keep things, too.
+
+    A process that is `lasting` leaves to others what it needs seldom and would keep in its memory.
+    """
     settings = device.settings.server
     maps = KeptMaps(
         values,
@@ -84,7 +94,7 @@ def wire(
     )
     pauses = KeptPauses(values)
     inhibitors = Inhibitors(clock, listener.changed)
-    fleet = make_fleet(device, values, listener.logged_in)
+    fleet = make_fleet(device, values, listener.logged_in, lasting=lasting)
     asker = _Asker()
     gates = ManagedGates(maps, pauses, inhibitors, ask_server=asker)
     holding = Holding(gates=gates, maps=maps, pauses=pauses)
@@ -102,9 +112,10 @@ def make(
     brake: Brake,
     *,
     clock: Callable[[], float],
+    lasting: bool = True,
 ) -> Made:
     """Put together what the service is made of. `clock` is CLOCK_BOOTTIME."""
-    wired = wire(device, store, values, brake, service, clock)
+    wired = wire(device, store, values, brake, service, clock, lasting=lasting)
     fleet = wired.fleet
     return Made(
         loaded=loaded,

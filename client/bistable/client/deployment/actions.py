@@ -3,7 +3,6 @@
 from contextlib import nullcontext
 from dataclasses import replace
 
-from bistable.artifact.reader import ArtifactReader
 from bistable.client.deployment.ports import ByteSource, Hold, Open
 from bistable.client.deployment.suit import check_suitable, offer_of
 from bistable.client.deployment.work import Work
@@ -52,8 +51,11 @@ def _ask_for_rollback(work: Work) -> None:
 
 
 def _take_in(work: Work, source: ByteSource) -> Event:
+    # Only here: a service that waits does without what takes artifacts apart.
+    from bistable.artifact.reader import ArtifactReader
+
     parts = work.parts
-    reader = ArtifactReader(_Counted(source, parts.on_progress), parts.policy)
+    reader = ArtifactReader(_Counted(source, parts.on_progress), parts.policy())
     header = reader.read_head().header
     offer = offer_of(header)
     check_suitable(offer, parts.device_type(), parts.store.provides())

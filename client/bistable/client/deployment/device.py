@@ -180,6 +180,10 @@ class Device:
         except BistableError as e:
             raise ConfigError(f"cannot use trust.verify-keys: {e.what}", hint=e.hint) from e
 
+    def _read_policy(self) -> Callable[[], "Policy"]:
+        policy = self.policy
+        return lambda: policy
+
     def scripts(self, on_substate: Callable[[str], None] = lambda _words: None) -> "ScriptRunner":
         """Return what runs state scripts."""
         from bistable.client.scripts import ScriptLimits, ScriptRunner
@@ -265,8 +269,14 @@ class Device:
             check=self._check,
         )
 
-    def parts(self, store: "Store") -> "Parts":
-        """Return all parts of an update that is led at the command line."""
+    def parts(self, store: "Store", *, patient: bool = False) -> "Parts":
+        """Return all parts of an update that is led at the command line.
+
+        A `patient` caller waits more than it works: the keys that artifacts are verified with are read at a download.
+
+        Raises:
+            ConfigError: the settings cannot be used.
+        """
         from bistable.client.deployment.sources import FetchedSources
         from bistable.client.deployment.standalone import SilentReporter, StandaloneGates
         from bistable.client.deployment.trial import make_watchdog
@@ -282,7 +292,7 @@ class Device:
             health=self.health(),
             reporter=SilentReporter(self.require_reachable),
             watchdog=make_watchdog(self.settings.watchdog, self.system.boottime),
-            policy=self.policy,
+            policy=(lambda: self.policy) if patient else self._read_policy(),
             device_type=self.device_type,
             on_progress=self._on_progress,
             on_record=self._on_record,

@@ -3,12 +3,14 @@
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
-from bistable.artifact.model import Header, Script
-from bistable.artifact.reader import IncomingFile
 from bistable.client.machine import Record
 from bistable.client.model import Point, RebootNeed
+
+if TYPE_CHECKING:
+    from bistable.artifact.model import Header, Script
+    from bistable.artifact.reader import IncomingFile
 
 
 class ByteSource(Protocol):
@@ -42,7 +44,7 @@ class Payload(Protocol):
     Every call may come again after a power cut, in a new process that knows only the record. Failures are ClientErrors.
     """
 
-    def download(self, files: Iterable[IncomingFile]) -> None:
+    def download(self, files: "Iterable[IncomingFile]") -> None:
         """Take the files in, where nothing uses them yet."""
         ...
 
@@ -102,7 +104,7 @@ class Payload(Protocol):
 class Payloads(Protocol):
     """Finds what installs a payload."""
 
-    def prepare(self, header: Header, record: Record) -> Record:
+    def prepare(self, header: "Header", record: Record) -> Record:
         """Return the record with what the payload needs to know filled in (slots), before anything is touched.
 
         Raises:
@@ -110,7 +112,7 @@ class Payloads(Protocol):
         """
         ...
 
-    def begin(self, header: Header, record: Record) -> Payload:
+    def begin(self, header: "Header", record: Record) -> Payload:
         """Return the payload handler for the download of an artifact."""
         ...
 
@@ -130,7 +132,7 @@ class Payloads(Protocol):
 class Scripts(Protocol):
     """The state scripts of the root file system and of the artifact."""
 
-    def store(self, scripts: Sequence[Script]) -> None:
+    def store(self, scripts: "Sequence[Script]") -> None:
         """Replace the artifact's scripts."""
         ...
 

@@ -4,10 +4,9 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bistable.artifact.errors import BistableError
-from bistable.artifact.trust import Policy
 from bistable.client.deployment.plan import PLANS, Plan
 from bistable.client.deployment.ports import (
     Gates,
@@ -25,6 +24,9 @@ from bistable.client.machine import Facts, Mark, Record, encode_record
 from bistable.client.model import OnProgress, ignore_progress
 from bistable.client.store import Store
 
+if TYPE_CHECKING:
+    from bistable.artifact.trust import Policy
+
 log = logging.getLogger(__name__)
 
 
@@ -41,8 +43,8 @@ class Parts:
     health: Health
     reporter: Reporter
     watchdog: Watchdog
-    policy: Policy
-    """By which signatures artifacts are believed."""
+    policy: Callable[[], "Policy"]
+    """By which signatures artifacts are believed; ConfigError if that cannot be told."""
     device_type: Callable[[], str | None]
     on_progress: OnProgress = ignore_progress
     on_record: Callable[[Record], None] = lambda _record: None

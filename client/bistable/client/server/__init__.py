@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from bistable.artifact.lazy import names_from
 
 if TYPE_CHECKING:
+    from bistable.client.server.aside import AsideCredentials, KeyPlace
     from bistable.client.server.deploymentlog import DeploymentLog, read_log
     from bistable.client.server.deployments import Deployments
     from bistable.client.server.door import Door
@@ -20,19 +21,20 @@ if TYPE_CHECKING:
     )
     from bistable.client.server.inventory import Inventory
     from bistable.client.server.keys import DeviceKey, command_key, find_key
-    from bistable.client.server.login import Authenticator, Credentials, Standing
+    from bistable.client.server.login import Authenticator, Credentials, Identified, Standing
     from bistable.client.server.schedule import backoff, report_attempts
     from bistable.client.server.session import Patience, Session
     from bistable.client.server.wire import LogLine, Offered
 
 _HOMES: Final = {
+    "aside": ("AsideCredentials", "KeyPlace"),
     "deploymentlog": ("DeploymentLog", "read_log"),
     "deployments": ("Deployments",),
     "door": ("Door",),
     "failures": ("GoneError", "NotAcceptedError", "OfferError", "TransientServerError", "WithdrawnError"),
     "inventory": ("Inventory",),
     "keys": ("DeviceKey", "command_key", "find_key"),
-    "login": ("Authenticator", "Credentials", "Standing"),
+    "login": ("Authenticator", "Credentials", "Identified", "Standing"),
     "schedule": ("backoff", "report_attempts"),
     "session": ("Patience", "Session"),
     "wire": ("LogLine", "Offered"),
@@ -42,6 +44,7 @@ _HOMES: Final = {
 __getattr__ = names_from(__name__, _HOMES)
 
 __all__ = [
+    "AsideCredentials",
     "Authenticator",
     "Credentials",
     "DeploymentLog",
@@ -49,7 +52,9 @@ __all__ = [
     "DeviceKey",
     "Door",
     "GoneError",
+    "Identified",
     "Inventory",
+    "KeyPlace",
     "LogLine",
     "NotAcceptedError",
     "OfferError",

@@ -5,15 +5,17 @@ import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from bistable.client.errors import ConfigError, ServerError
 from bistable.client.fetch.failures import Failure, broken
 from bistable.client.server.door import Door, page_failure, refusal, server_address
 from bistable.client.server.failures import TransientServerError
-from bistable.client.server.keys import DeviceKey
 from bistable.client.server.message import Answer, Method, Request
 from bistable.client.server.wire import login_body, parse_token
+
+if TYPE_CHECKING:
+    from bistable.client.server.keys import DeviceKey
 
 PATH: Final = "/api/devices/v1/authentication/auth_requests"
 SIGNATURE: Final = "X-MEN-Signature"
@@ -37,7 +39,7 @@ class Credentials:
     """Who the device is. All is asked for at each login: the identity program, and a key that may have to be made."""
 
     identity: Callable[[], Mapping[str, Any]]
-    key: Callable[[], DeviceKey]
+    key: Callable[[], "DeviceKey"]
     tenant_token: str | None = field(default=None, repr=False)
 
     def request(self) -> Request:
@@ -52,6 +54,18 @@ class Credentials:
         return Request(method=Method.POST, path=PATH, body=body, fields={SIGNATURE: signature})
 
 
+class Identified(Protocol):
+    """What makes the device known."""
+
+    def request(self) -> Request:
+        """Return the signed request to be let in.
+
+        Raises:
+            ClientError: the identity is not known, or the key cannot be used.
+        """
+        ...
+
+
 class Authenticator:
     """Keeps the device logged in, in memory only. `standing` may be read from any thread.
 
@@ -63,7 +77,7 @@ class Authenticator:
         self,
         servers: Sequence[str],
         door: Door,
-        credentials: Credentials,
+        credentials: Identified,
         *,
         on_change: Callable[[Standing], None] = lambda _standing: None,
     ) -> None:
