@@ -71,7 +71,9 @@ def test_an_offer_is_read_with_its_control_map(deployments: Deployments, server:
 WAYS = [f"POST {V2}/next", f"POST {V1}/next", f"GET {V1}/next"]
 
 
-@pytest.mark.parametrize(("ways", "tried"), [({"v2"}, 1), ({"v1 POST", "v1 GET"}, 2), ({"v1 GET"}, 3)], ids=str)
+@pytest.mark.parametrize(
+    ("ways", "tried"), [({"v2"}, 1), ({"v1 POST", "v1 GET"}, 2), ({"v1 GET"}, 3)], ids=["v2", "v1", "v1 GET"]
+)
 def test_older_servers_are_asked_in_their_own_way(
     ways: set[str], tried: int, deployments: Deployments, server: FakeServer
 ) -> None:
