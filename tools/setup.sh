@@ -14,10 +14,12 @@ readonly LOG=.cache/apt.log
 
 # What tests and demo call: image tools, a token, peers to compare with. Without one of them a few tests are skipped.
 readonly PACKAGES=(
-    busybox-static chromium chromium-driver dbus e2fsprogs erofs-utils fakeroot gzip jq libarchive-tools libcap2-bin
-    libglib2.0-bin
-    libubootenv-tool mender-artifact mount opensc openssl podman podman-compose polkitd rpm runc shellcheck softhsm2
-    squashfs-tools u-boot-tools xz-utils zstd
+    bmap-tools busybox-static chromium chromium-driver dbus dosfstools e2fsprogs erofs-utils fakeroot fdisk gzip jq
+    libarchive-tools libcap2-bin libglib2.0-bin libubootenv-tool mender-artifact mmdebstrap mount mtools opensc openssl
+    podman podman-compose polkitd rpm runc shellcheck softhsm2 squashfs-tools u-boot-tools xz-utils zstd
+    # Machines that are booted, and what boots them.
+    grub-common grub-efi-amd64-bin ovmf qemu-efi-aarch64 qemu-system-arm qemu-system-x86 qemu-utils systemd-boot-efi
+    u-boot-qemu
 )
 # Used from an unpacked copy and never installed, because installing it would start a service on this machine.
 readonly UNPACKED_PACKAGE=mender-client

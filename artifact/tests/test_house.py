@@ -80,13 +80,13 @@ def build(target: str, directory: Path) -> Path:
 def code_names(folder: str) -> set[str]:
     """Return the modules of one part of the namespace, as they are called in it."""
     sources = ROOT / folder / "bistable"
-    files = {path for form in ("*.py", "py.typed", "*.xml") for path in sources.rglob(form)}
+    files = {path for form in ("*.py", "py.typed", "*.xml", "*.jinja") for path in sources.rglob(form)}
     return {path.relative_to(sources.parent).as_posix() for path in files}
 
 
 def test_the_wheel_holds_the_code_and_its_metadata_and_nothing_else(wheel_names: set[str]) -> None:
     metadata = {"METADATA", "WHEEL", "RECORD", "entry_points.txt", "licenses/LICENSE"}
-    code = code_names("artifact") | code_names("client")
+    code = code_names("artifact") | code_names("client") | code_names("tools")
     assert wheel_names == code | {f"bistable-{VERSION}.dist-info/{name}" for name in metadata}
 
 
@@ -95,6 +95,7 @@ def test_the_source_distribution_holds_code_tests_and_texts_and_nothing_else(sdi
     assert top == {
         "artifact",
         "client",
+        "tools",
         ".gitignore",
         "CHANGELOG.md",
         "LICENSE",
@@ -105,6 +106,7 @@ def test_the_source_distribution_holds_code_tests_and_texts_and_nothing_else(sdi
     for folder, expected in (
         ("artifact", {"FORMAT.md", "bistable", "tests"}),
         ("client", {"bistable", "dist", "examples", "tests"}),
+        ("tools", {"bistable", "tests"}),
     ):
         assert {name.split("/")[1] for name in sdist_names if name.startswith(f"{folder}/")} == expected
         code = {name for name in sdist_names if name.startswith(f"{folder}/bistable/")}

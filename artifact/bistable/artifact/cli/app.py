@@ -51,7 +51,18 @@ WRITE_ALIASES: Final = {"rootfs-image": "rootfs", "module-image": "module", "boo
 
 
 class Program(LazyGroup):
-    """The outermost group: everything that goes wrong inside ends in a message and an exit code."""
+    """The outermost group: everything that goes wrong inside ends in a message and an exit code.
+
+    Other parts of the product add commands by entry points, so that this one need not know them.
+    """
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of our own commands and of those that others add."""
+        return sorted({*super().list_commands(ctx), *_added_commands()})
+
+    def place_of(self, name: str) -> str | None:
+        """Return where the command is; others are looked up only if it is not one of ours, which is quicker."""
+        return super().place_of(name) or _added_commands().get(name)
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run and exit; output that the terminal cannot show is escaped rather than fatal."""
@@ -70,6 +81,12 @@ class Program(LazyGroup):
         """Run the command that is asked for."""
         with reported(self._arguments):
             return super().invoke(ctx)
+
+
+def _added_commands() -> dict[str, str]:
+    from importlib.metadata import entry_points
+
+    return {point.name: point.value for point in entry_points(group="bistable.commands")}
 
 
 def _show_version(ctx: click.Context, _option: click.Parameter, wanted: bool) -> None:

@@ -78,9 +78,13 @@ class LazyGroup(click.Group):
         """Return the names in the order of the table, which is the order in which people need them."""
         return list(self.table)
 
+    def place_of(self, name: str) -> str | None:
+        """Return "module:attribute" of a command, None if there is none of that name."""
+        return self.table.get(name)
+
     def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Load a command by its name or by another name it goes by."""
-        place = self.table.get(self.aliases.get(cmd_name, cmd_name))
+        place = self.place_of(self.aliases.get(cmd_name, cmd_name))
         if place is None:
             return None
         module, _, attribute = place.partition(":")

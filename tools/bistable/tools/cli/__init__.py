@@ -1,0 +1,1 @@
+"""The commands of this part, which the program `bistable` finds by their entry points."""
