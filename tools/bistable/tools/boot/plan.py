@@ -86,4 +86,4 @@ class BootFiles:
     environment: Mapping[int, bytes]
     """Offset in the environment's partition -> bytes."""
     root: Mapping[PurePosixPath, bytes]
-    """File -> content, for the root filesystem of both slots: how the client finds all this (/etc/fw_env.config, ...)."""
+    """File -> content, for the root filesystem of both slots: how the client finds all this."""
