@@ -1,6 +1,7 @@
 """Reading a whole artifact: structure, payload, compression, sinks, pipes. FORMAT.md §1, §6, §7, §11."""
 
 import gzip
+import hashlib
 import io
 import os
 import socket
@@ -32,6 +33,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bistable.artifact import ArtifactReader, Compression, PayloadFile, RejectedError, read_artifact
+from bistable.artifact.reader import IncomingFile
 
 Members = list[Member]
 
@@ -512,3 +514,41 @@ def test_files_are_described_by_name_size_and_digest() -> None:
     assert file == PayloadFile(
         name="a", size=0, digest="e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
     )
+
+
+# --- files that are hashed by who keeps them
+
+
+def unhashed(content: bytes = IMAGE) -> tuple[ArtifactReader, IncomingFile, bytes]:
+    reader = ArtifactReader(io.BytesIO(Forge(data_archive=tar(("rootfs.ext4", content))).build()))
+    incoming = next(reader.files())
+    return reader, incoming, b"".join(incoming.unhashed_chunks())
+
+
+def test_a_file_is_taken_by_the_digest_of_what_became_of_it() -> None:
+    reader, incoming, content = unhashed()
+    assert content == IMAGE
+    found = incoming.finish_as(hashlib.sha256(content).hexdigest())
+    assert (found.name, found.size) == ("rootfs.ext4", len(IMAGE))
+    assert reader.finish().files == (found,)
+
+
+def test_a_file_that_became_something_else_is_refused_for_good() -> None:
+    reader, incoming, content = unhashed()
+    for attempt in (lambda: incoming.finish_as(hashlib.sha256(content + b"x").hexdigest()), incoming.finish):
+        with pytest.raises(RejectedError, match="not the one in the manifest"):
+            attempt()
+    with pytest.raises(RejectedError, match="not the one in the manifest"):
+        reader.finish()
+
+
+def test_a_file_of_which_only_a_part_was_taken_is_refused_whatever_its_digest() -> None:
+    reader = ArtifactReader(io.BytesIO(Forge(data_archive=tar(("rootfs.ext4", IMAGE))).build()))
+    with pytest.raises(RejectedError, match="not the one in the manifest"):
+        next(reader.files()).finish_as(hashlib.sha256(IMAGE).hexdigest())
+
+
+def test_a_file_whose_bytes_nobody_has_vouched_for_ends_the_reading() -> None:
+    reader, _, _ = unhashed()
+    with pytest.raises(RejectedError, match="not the one in the manifest"):
+        reader.finish()

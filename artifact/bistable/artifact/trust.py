@@ -327,6 +327,7 @@ class FileCheck:
         self._digest = digest
         self._hash = hashlib.sha256()
         self._size = 0
+        self._checked: PayloadFile | None = None
 
     def update(self, data: bytes) -> None:
         """Take the next bytes of the file."""
@@ -339,14 +340,23 @@ class FileCheck:
         Raises:
             RejectedError: its SHA-256 is not the one in the manifest.
         """
-        if not hmac.compare_digest(self._hash.hexdigest(), self._digest):
+        return self._checked or self.finish_as(self._hash.hexdigest(), self._size)
+
+    def finish_as(self, digest: str, size: int) -> PayloadFile:
+        """Return the checked file, of whose `size` bytes somebody else has computed the digest, in hexadecimal.
+
+        Raises:
+            RejectedError: it is not the one in the manifest.
+        """
+        if not hmac.compare_digest(digest, self._digest):
             raise RejectedError(
                 f"cannot use the file {self.name}: its SHA-256 is not the one in the manifest",
                 hint="the artifact was damaged or changed on its way; get it again",
                 where=Where(member=DATA_PREFIX + self.name),
                 rule="digest.mismatch",
             )
-        return PayloadFile(name=self.name, size=self._size, digest=self._digest)
+        self._checked = PayloadFile(name=self.name, size=size, digest=self._digest)
+        return self._checked
 
 
 def _refuse(member: str, why: str, rule: str) -> NoReturn:
