@@ -114,12 +114,12 @@ class Image:
         self.digest = digest or hashlib.sha256(content).hexdigest()
         self._content, self._chunk = content, chunk
 
-    def chunks(self) -> Iterator[bytes]:
+    def unhashed_chunks(self) -> Iterator[bytes]:
         for start in range(0, len(self._content), self._chunk):
             yield self._content[start : start + self._chunk]
 
-    def finish(self) -> PayloadFile:
-        if hashlib.sha256(self._content).hexdigest() != self.digest:
+    def finish_as(self, digest: str) -> PayloadFile:
+        if digest != self.digest:
             raise RejectedError("cannot use the file i: its SHA-256 is not the one in the manifest")
         return PayloadFile(name=self.name, size=self.size, digest=self.digest)
 

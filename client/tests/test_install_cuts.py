@@ -20,14 +20,14 @@ class PoweredImage(Image):
         super().__init__(CONTENT, chunk=MIB)
         self._power = power
 
-    def chunks(self) -> Iterator[bytes]:
-        for chunk in super().chunks():
+    def unhashed_chunks(self) -> Iterator[bytes]:
+        for chunk in super().unhashed_chunks():
             self._power.moment("chunk")
             yield chunk
 
-    def finish(self) -> PayloadFile:
+    def finish_as(self, digest: str) -> PayloadFile:
         self._power.moment("before finish")
-        return super().finish()
+        return super().finish_as(digest)
 
 
 class Rig:

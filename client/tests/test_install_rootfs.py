@@ -237,7 +237,7 @@ def fails(rig: Rig, files: Iterable[ImageFile], error: type[Exception], match: s
 
 
 def test_a_wrong_digest(rig: Rig) -> None:
-    fails(rig, [Image(CONTENT, digest="0" * 64)], RejectedError, "not the one in the manifest")
+    fails(rig, [Image(CONTENT, digest="0" * 64)], RejectedError, "has not the SHA-256 of the manifest")
 
 
 def test_a_second_file(rig: Rig) -> None:
@@ -246,7 +246,7 @@ def test_a_second_file(rig: Rig) -> None:
 
 def test_a_stream_that_breaks(rig: Rig) -> None:
     class Broken(Image):
-        def chunks(self) -> Iterator[bytes]:
+        def unhashed_chunks(self) -> Iterator[bytes]:
             yield CONTENT[: 2 * MIB]
             raise RejectedError("cannot read artifact: cut off")
 
@@ -259,13 +259,30 @@ def test_an_image_that_is_shorter_than_it_claims(rig: Rig) -> None:
     fails(rig, [image], SlotError, "ended after")
 
 
-@pytest.mark.parametrize("at", [0, 2 * MIB, len(CONTENT) - 7])
-def test_a_slot_that_does_not_give_back_what_was_written(rig: Rig, at: int) -> None:
-    def spoiling() -> Iterator[Image]:
-        yield Image(CONTENT)
-        rig.change_target(at)
+@pytest.mark.parametrize("at", [0, MIB])
+def test_a_slot_that_does_not_keep_what_was_written(rig: Rig, at: int) -> None:
+    class Spoiling(Image):
+        def unhashed_chunks(self) -> Iterator[bytes]:
+            yield CONTENT[:-1]
+            rig.change_target(at)
+            yield CONTENT[-1:]
 
-    fails(rig, spoiling(), SlotError, "does not give back what was written to it")
+    fails(rig, [Spoiling(CONTENT)], RejectedError, "has not the SHA-256 of the manifest")
+
+
+def test_a_slot_that_gives_back_different_bytes_each_time(rig: Rig) -> None:
+    def after_the_first_look(done: int, total: int | None) -> None:
+        looked.append(done)
+        if len(looked) > 1 and looked[-2:] == [len(CONTENT)] * 2:
+            rig.change_target(0)
+
+    looked: list[int] = []
+    payload = RootfsPayload(
+        rig.pair, origin=A, running=lambda: A, boot=rig.boot, note=rig.note, on_progress=after_the_first_look
+    )
+    with pytest.raises(SlotError, match="does not give back the same bytes twice"):
+        payload.download([Image(CONTENT, digest="0" * 64)])
+    assert not rig.note.exists()
 
 
 def test_somebody_who_says_no_while_it_is_written(rig: Rig) -> None:

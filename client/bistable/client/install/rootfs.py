@@ -1,8 +1,9 @@
 """The payload type rootfs-image: one image, for the slot that does not run.
 
 The order of things is what makes it safe, whenever the power goes: the target is forbidden in the boot loader before
-its first byte is lost, and may be booted only after it was written, hashed on its way in (the manifest's digest),
-flushed, and read back past the page cache with the same result.
+its first byte is lost, and may be booted only after it was written, flushed, read back past the page cache, and what
+was read has the digest of the manifest. The image is hashed only there: it is what the slot holds that counts, and on a
+small processor a hash takes longer than all the rest.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -11,6 +12,7 @@ from logging import getLogger
 from pathlib import Path
 from typing import Final, Protocol
 
+from bistable.artifact.errors import RejectedError
 from bistable.artifact.model import PayloadFile
 from bistable.client.boot.ports import Bootloader, Canary, Rearming
 from bistable.client.errors import NotBootedError, SlotError, UnsuitableError
@@ -40,12 +42,12 @@ class ImageFile(Protocol):
         """How many bytes it claims to have."""
         ...
 
-    def chunks(self) -> Iterator[bytes]:
+    def unhashed_chunks(self) -> Iterator[bytes]:
         """Yield its bytes, which nobody may trust yet."""
         ...
 
-    def finish(self) -> PayloadFile:
-        """Check its digest; RejectedError if it is wrong."""
+    def finish_as(self, digest: str) -> PayloadFile:
+        """Check the digest of what became of it; RejectedError if it is not the manifest's."""
         ...
 
 
@@ -110,13 +112,14 @@ class RootfsPayload:
         if isinstance(self._boot, Canary):
             self._boot.check_canary()
         free_from_automounts(self._target)
-        written = self._write(image)
+        self._write(image)
+        written = self._verify(image)
         if next(incoming, None) is not None:
             raise UnsuitableError(
                 f"cannot install the image: the artifact holds more files than {image.name}",
                 hint="build an artifact with one image, or for an update module",
             )
-        self._verify(written)
+        self._remember(written)
 
     def supports_rollback(self) -> bool:
         """Return True: the origin stays as it is."""
@@ -223,7 +226,7 @@ class RootfsPayload:
                 hint="build a smaller image",
             )
 
-    def _write(self, image: ImageFile) -> PayloadFile:
+    def _write(self, image: ImageFile) -> None:
         device = self._target.device
         medium = open_medium(device)
         with SlotWriter(medium, image.size, name=device, skip_identical=self._settings.skip_identical) as writer:
@@ -231,13 +234,11 @@ class RootfsPayload:
             self._boot.forbid(self._target.name)
             log.info("writing %d bytes to slot %s (%s)", image.size, self._target.name, device)
             done = 0
-            for chunk in image.chunks():
+            for chunk in image.unhashed_chunks():
                 writer.write(chunk)
                 done += len(chunk)
                 self._on_progress(done, image.size)
-            checked = image.finish()
             self._report(writer.finish())
-        return checked
 
     def _report(self, written: Written) -> None:
         log.info(
@@ -248,17 +249,32 @@ class RootfsPayload:
             written.identical,
         )
 
-    def _verify(self, image: PayloadFile) -> None:
+    def _verify(self, image: ImageFile) -> PayloadFile:
+        """Return the image if the slot holds the one of the manifest."""
         device = self._target.device
         # The count does not start again; what is reported is that somebody may still say no.
         found = digest_of(device, image.size, on_progress=lambda _, total: self._on_progress(image.size, total))
-        if found != image.digest:
-            raise SlotError(
-                f"cannot trust slot {self._target.name}: {device} does not give back what was written to it "
-                f"(SHA-256 {found} instead of {image.digest})",
-                hint="something else writes to this device, or the storage fails: look at the kernel's log (dmesg)",
-            )
-        edges = digest_of_edges(device, image.size)
+        try:
+            return image.finish_as(found)
+        except RejectedError as e:
+            again = digest_of(device, image.size)
+            if again != found:
+                raise SlotError(
+                    f"cannot trust slot {self._target.name}: {device} does not give back the same bytes twice "
+                    f"(SHA-256 {found}, then {again})",
+                    hint="something else writes to this device, or the storage fails: look at the kernel's log (dmesg)",
+                ) from e
+            raise RejectedError(
+                f"cannot use the image: what slot {self._target.name} holds after it was written has not the SHA-256 "
+                f"of the manifest, but {found}",
+                hint=f"the artifact was damaged or changed on its way: get it again; if that does not help, {device} "
+                "does not keep what is written to it",
+                where=e.where,
+                rule=e.rule,
+            ) from e
+
+    def _remember(self, image: PayloadFile) -> None:
+        edges = digest_of_edges(self._target.device, image.size)
         note = VerifiedImage(slot=self._target.name, size=image.size, digest=image.digest, edges=edges)
         remember(self._note, note)
 
