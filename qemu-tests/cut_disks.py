@@ -1,0 +1,31 @@
+"""Disks and logs for the tests of power cuts, made with QEMU's own tools."""
+
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+SIZE = 1 << 20
+
+
+def record(folder: Path, commands: Sequence[str]) -> Path:
+    """Run qemu-io commands on a disk of `SIZE` bytes; the log of it, with base.img and work.img beside it."""
+    base, work, log = folder / "base.img", folder / "work.img", folder / "log"
+    base.write_bytes(bytes(range(256)) * (SIZE // 256))
+    shutil.copy(base, work)
+    log.touch()
+    options = (
+        f"driver=blklogwrites,file.driver=file,file.filename={work},log.driver=file,log.filename={log},"
+        "log-sector-size=512,log-super-update-interval=1"
+    )
+    qemu_io(["--image-opts", options], commands)
+    return log
+
+
+def qemu_io(target: Sequence[str], commands: Sequence[str]) -> str:
+    """Run qemu-io commands; what it said."""
+    words = [word for command in commands for word in ("-c", command)]
+    done = subprocess.run(
+        ["qemu-io", "-t", "writeback", *words, *target], capture_output=True, text=True, check=True, timeout=60
+    )
+    return done.stdout
