@@ -32,6 +32,14 @@ PACKAGES: Final[Mapping[str, str]] = {
     "mkfs.erofs": "erofs-utils",
     "fakeroot": "fakeroot",
     "tar": "tar",
+    "resize2fs": "e2fsprogs",
+    "sfdisk": "fdisk",
+    "mkfs.fat": "dosfstools",
+    "fsck.fat": "dosfstools",
+    "mcopy": "mtools",
+    "mdir": "mtools",
+    "mmd": "mtools",
+    "mtype": "mtools",
 }
 """Program -> the Debian package that brings it."""
 

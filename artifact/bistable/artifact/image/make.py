@@ -23,7 +23,9 @@ MAKERS: Final[Mapping[ImageKind, Callable[[Work], None]]] = {
 }
 
 
-def make_image(source: Path, target: Path, options: ImageOptions) -> MadeImage:
+def make_image(
+    source: Path, target: Path, options: ImageOptions, *, add: Callable[[TreeBuilder, Path], None] | None = None
+) -> MadeImage:
     """Make the image `target` of the root file system in `source`, a directory or a tar file (plain, gzip, xz, zstd).
 
     The same source, options and versions of the tools give the same bytes, whoever makes it, when, with which umask,
@@ -42,7 +44,7 @@ def make_image(source: Path, target: Path, options: ImageOptions) -> MadeImage:
         raise RequestError(f"cannot make an image from {source}: it does not exist")
     try:
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name[:100]}.") as staging:
-            tree = _read_tree(source, Path(staging), options)
+            tree = _read_tree(source, Path(staging), options, add)
             uuid = options.uuid or tree.identity()
             with replacing(target) as file:
                 MAKERS[options.kind](Work(tree=tree, file=file, staging=Path(staging), options=options, uuid=uuid))
@@ -60,12 +62,17 @@ def make_image(source: Path, target: Path, options: ImageOptions) -> MadeImage:
     )
 
 
-def _read_tree(source: Path, staging: Path, options: ImageOptions) -> Tree:
+def _read_tree(
+    source: Path, staging: Path, options: ImageOptions, add: Callable[[TreeBuilder, Path], None] | None
+) -> Tree:
     builder = TreeBuilder(str(source))
     if source.is_dir():
+        base = source
         add_directory(builder, source, keep_owners=options.keep_owners)
-        return builder.build(base=source, epoch=options.epoch)
-    content = staging / "content"
-    content.mkdir()
-    add_tar(builder, source, content)
-    return builder.build(base=content, epoch=options.epoch)
+    else:
+        base = staging / "content"
+        base.mkdir()
+        add_tar(builder, source, base)
+    if add is not None:
+        add(builder, base)
+    return builder.build(base=base, epoch=options.epoch)

@@ -77,6 +77,16 @@ class TreeBuilder:
         """Return (entry, content, identity) of what was added under `path`, or None."""
         return self._found.get(path)
 
+    def drop_directory(self, path: str) -> None:
+        """Forget a directory, so that something else can be added under its path.
+
+        Raises:
+            RequestError: there is something in it.
+        """
+        if any(other.startswith(f"{path}/") for other in self._found):
+            raise self._refused(path, "it is a directory with content there")
+        del self._found[path]
+
     def build(self, *, base: Path, epoch: int | None) -> Tree:
         """Return the tree, with times that are later than `epoch` set to it, and `epoch` or else the latest as its own.
 

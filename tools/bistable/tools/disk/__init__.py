@@ -1,1 +1,18 @@
 """Disk images: made from a layout, converted from what somebody else made, and looked into."""
+
+from typing import TYPE_CHECKING, Final
+
+from bistable.artifact.lazy import names_from
+
+if TYPE_CHECKING:
+    from bistable.tools.disk.build import BuiltDisk, build_disk
+    from bistable.tools.disk.layout import Layout, layout_names, load_layout, parse_layout
+
+_HOMES: Final = {
+    "build": ("BuiltDisk", "build_disk"),
+    "layout": ("Layout", "layout_names", "load_layout", "parse_layout"),
+}
+
+__getattr__ = names_from(__name__, _HOMES)
+
+__all__ = ["BuiltDisk", "Layout", "build_disk", "layout_names", "load_layout", "parse_layout"]

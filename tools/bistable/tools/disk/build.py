@@ -1,0 +1,227 @@
+"""Make a disk image: partition table, boot partition, environment, slots, data."""
+
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO, Final
+
+from bistable.artifact.errors import MachineError, RequestError
+from bistable.artifact.files import replacing
+from bistable.artifact.image import ImageKind, ImageOptions, make_image
+from bistable.artifact.image.tree import TreeBuilder
+from bistable.tools.boot.plan import BootFiles, BootPlan
+from bistable.tools.disk import geometry as places
+from bistable.tools.disk.description import DESCRIPTION, describe
+from bistable.tools.disk.fat import FatWish, make_fat
+from bistable.tools.disk.geometry import Geometry, Partition, boot_plan, filled_slots, identity, place
+from bistable.tools.disk.layout.model import ExtraKind, ExtraWish, Layout
+from bistable.tools.disk.slotimage import SlotWish, make_slot_image
+from bistable.tools.disk.sparse import Progress, copy_into, ignore, write_at
+from bistable.tools.disk.system import add_to_system, check_system, check_unchangeable, memory_files
+from bistable.tools.disk.table import write_table
+from bistable.tools.disk.tree import BuildingTree, Change, ReadOnlyTree, RootTree
+
+_BOOT_LABEL: Final = "BOOT"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuiltDisk:
+    """A disk image that was made; sizes in bytes. `left_out` says what of the source is not in it, and why."""
+
+    path: Path
+    geometry: Geometry
+    plan: BootPlan
+    root_kind: ImageKind
+    slot_image: Path | None
+
+
+def build_disk(
+    layout: Layout,
+    rootfs: Path,
+    output: Path,
+    *,
+    slot_image: Path | None = None,
+    epoch: int | None = None,
+    keep_owners: bool = False,
+    change: Change | None = None,
+    on_progress: Progress = ignore,
+) -> BuiltDisk:
+    """Make the disk image `output` by `layout`, with `rootfs` (a directory, tar file or image) in its slots.
+
+    Without root and without loop devices; the same input gives the same bytes. `slot_image` keeps what is in the slots,
+    for update artifacts. `epoch` (SOURCE_DATE_EPOCH) is the latest of all times. `change` puts more into the slots.
+
+    Raises:
+        RequestError: the layout or an input is of no use, or something does not fit.
+        RejectedError: an input is damaged.
+        MachineError: a tool is missing or fails, or the disk is full.
+    """
+    from bistable.tools.boot import prepare_boot
+
+    geometry = place(layout)
+    plan = boot_plan(layout, geometry)
+    files = prepare_boot(plan)
+    _refuse_same(output, slot_image)
+    try:
+        with tempfile.TemporaryDirectory(dir=output.parent, prefix=".bistable-") as staging, ExitStack() as stack:
+            root = Path(staging) / "root"
+            kind = make_slot_image(rootfs, root, _slot_wish(layout, geometry, plan, files, epoch, keep_owners, change))
+            disk = stack.enter_context(replacing(output))
+            disk.truncate(geometry.size)
+            _Filling(disk, Path(staging), layout, geometry, epoch or 0, on_progress).fill(root, plan, files)
+            if slot_image is not None:
+                kept = stack.enter_context(replacing(slot_image))
+                kept.truncate(copy_into(root, kept, 0))
+    except OSError as e:
+        raise MachineError(f"cannot make {output}: {e.strerror or e}") from e
+    return BuiltDisk(path=output, geometry=geometry, plan=plan, root_kind=kind, slot_image=slot_image)
+
+
+def _refuse_same(output: Path, slot_image: Path | None) -> None:
+    if slot_image is not None and slot_image.resolve() == output.resolve():
+        raise RequestError("cannot write the disk and the slot's image to the same file")
+
+
+def _slot_wish(
+    layout: Layout,
+    geometry: Geometry,
+    plan: BootPlan,
+    files: BootFiles,
+    epoch: int | None,
+    keep_owners: bool,
+    more: Change | None,
+) -> SlotWish:
+    name = "the root file system"
+
+    def change(tree: RootTree) -> None:
+        check_system(tree, plan, name)
+        if more is not None:
+            more(tree)
+        add_to_system(tree, geometry, files.root)
+
+    def check(tree: ReadOnlyTree) -> None:
+        check_system(tree, plan, name)
+        check_unchangeable(tree, geometry, files.root, name)
+
+    return SlotWish(
+        size=layout.slots.size,
+        kind=layout.slots.filesystem,
+        change=change,
+        check=check,
+        epoch=epoch,
+        keep_owners=keep_owners,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Filling:
+    """Fills an empty disk image."""
+
+    disk: BinaryIO
+    staging: Path
+    layout: Layout
+    geometry: Geometry
+    time: int
+    on_progress: Progress
+
+    def fill(self, root: Path, plan: BootPlan, files: BootFiles) -> None:
+        """Write everything."""
+        write_table(self.disk, self.geometry, plan.loader)
+        for blob in self.layout.blobs:
+            copy_into(blob.file, self.disk, blob.offset)
+        self._boot(plan, files)
+        for offset, content in files.environment.items():
+            write_at(self.disk, self.geometry.partition(places.ENVIRONMENT).start + offset, content)
+        for name in filled_slots(self.layout):
+            copy_into(root, self.disk, self.geometry.partition(name).start, on_progress=self.on_progress)
+        for extra in self.layout.extras:
+            self._extra(extra)
+        self._data()
+
+    def _boot(self, plan: BootPlan, files: BootFiles) -> None:
+        content: dict[PurePosixPath, bytes | Path] = dict(_host_files(self.layout.boot_files))
+        content |= files.boot
+        content[DESCRIPTION] = describe(self.layout, self.geometry, plan)
+        self._fat(self.geometry.partition(places.BOOT), _BOOT_LABEL, content)
+
+    def _fat(self, partition: Partition, label: str, content: Mapping[PurePosixPath, bytes | Path]) -> None:
+        wish = FatWish(
+            start=partition.start,
+            size=partition.size,
+            label=label,
+            serial=identity(self.layout, f"fat {partition.name}").node & 0xFFFFFFFF,
+            time=self.time,
+        )
+        make_fat(self.disk, wish, content)
+
+    def _data(self) -> None:
+        with self._content_of(self.layout.data.files) as source:
+            image = self._ext4(places.DATA, source, dict(memory_files(self.layout.device_type)))
+        copy_into(image, self.disk, self.geometry.partition(places.DATA).start, on_progress=self.on_progress)
+
+    def _extra(self, extra: ExtraWish) -> None:
+        partition = self.geometry.partition(extra.name)
+        if extra.filesystem is ExtraKind.FAT:
+            found = {} if extra.content is None else dict(_host_files({PurePosixPath(): extra.content}))
+            self._fat(partition, extra.name[:11].upper(), found)
+        elif extra.filesystem is ExtraKind.EXT4:
+            with self._content_of(extra.content) as source:
+                image = self._ext4(extra.name, source, {})
+            copy_into(image, self.disk, partition.start)
+        elif extra.content is not None:
+            size = extra.content.stat().st_size if extra.content.exists() else 0
+            if size > extra.size:
+                raise RequestError(
+                    f"cannot put {extra.content} into the partition {extra.name}: it has {size} bytes, and there are "
+                    f"{extra.size}"
+                )
+            copy_into(extra.content, self.disk, partition.start)
+
+    def _ext4(self, name: str, source: Path, files: Mapping[str, bytes]) -> Path:
+        """Make a file system for the partition called `name`."""
+        target = self.staging / f"ext4-{name}"
+        options = ImageOptions(
+            kind=ImageKind.EXT4,
+            epoch=self.time,
+            size=self.geometry.partition(name).size,
+            label=name[:16],
+            uuid=identity(self.layout, f"ext4 {name}"),
+        )
+
+        def add(builder: TreeBuilder, base: Path) -> None:
+            tree = BuildingTree(builder, base, self.staging, time=self.time)
+            tree.directory("/lost+found", mode=0o700)
+            for path, content in files.items():
+                tree.directory(path.rpartition("/")[0], mode=0o700)
+                tree.file(path, content)
+
+        make_image(source, target, options, add=add)
+        return target
+
+    @contextmanager
+    def _content_of(self, directory: Path | None) -> Iterator[Path]:
+        """Give a directory with the content of a partition, an empty one if there is none."""
+        if directory is not None:
+            if not directory.is_dir():
+                raise RequestError(f"cannot take the content of a partition from {directory}: it is no directory")
+            yield directory
+            return
+        with tempfile.TemporaryDirectory(dir=self.staging) as empty:
+            os.utime(empty, (self.time, self.time))
+            yield Path(empty)
+
+
+def _host_files(wanted: Mapping[PurePosixPath, Path]) -> Iterator[tuple[PurePosixPath, Path]]:
+    """Yield path in the partition and file of this machine; directories are taken with all that is in them."""
+    for inside, path in wanted.items():
+        if path.is_dir():
+            for found in sorted(path.rglob("*")):
+                if found.is_file():
+                    yield inside / found.relative_to(path), found
+        elif path.is_file():
+            yield inside, path
+        else:
+            raise RequestError(f"cannot read {path}, which the layout puts into the boot partition: it is not there")

@@ -1,0 +1,105 @@
+"""The image that a slot holds, made of whatever the caller has: a directory, a tar file, or an image."""
+
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from bistable.artifact.errors import RequestError
+from bistable.artifact.image import ImageKind, ImageOptions, image_kind, make_image
+from bistable.artifact.image.model import EXT_KINDS
+from bistable.artifact.image.tree import TreeBuilder
+from bistable.tools.disk.sparse import copy_into
+from bistable.tools.disk.tree import BuildingTree, ReadOnlyTree, RootTree, changed_image, reading
+
+IMAGE_KINDS: Final = EXT_KINDS | {ImageKind.SQUASHFS, ImageKind.EROFS}
+LABEL: Final = "rootfs"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlotWish:
+    """What the image is to be: the size of a slot, the kind that is made of directories and tar files, what goes in.
+
+    `change` puts it there; `check` looks at an image that cannot be changed. `epoch` (seconds since 1970) is the time
+    of what is new, and the latest of all in what is made; None: 0, and times stay as they are.
+    """
+
+    size: int
+    kind: ImageKind
+    change: Callable[[RootTree], None]
+    check: Callable[[ReadOnlyTree], None]
+    epoch: int | None
+    keep_owners: bool = False
+
+
+def make_slot_image(source: Path, target: Path, wish: SlotWish) -> ImageKind:
+    """Make the image `target`, which is not there yet, of `source`; return its kind.
+
+    Raises:
+        RequestError: the source is of no use, lacks something, or is larger than a slot.
+        RejectedError: it is damaged.
+        MachineError: a tool is missing or fails.
+    """
+    if not source.exists():
+        raise RequestError(f"cannot read the root file system {source}: it does not exist")
+    found = ImageKind.UNKNOWN if source.is_dir() else image_kind(source)
+    if found is ImageKind.UNKNOWN:
+        _make(source, target, wish)
+        found = wish.kind
+    else:
+        _take(source, target, found, wish)
+    size = target.stat().st_size
+    if size > wish.size:
+        raise RequestError(
+            f"cannot put {source} into a slot: it is an image of {size} bytes, and a slot has {wish.size}",
+            hint="make [slots] size larger, or the image smaller",
+        )
+    return found
+
+
+def _make(source: Path, target: Path, wish: SlotWish) -> None:
+    options = ImageOptions(
+        kind=wish.kind,
+        epoch=wish.epoch,
+        size=wish.size if wish.kind is ImageKind.EXT4 else None,
+        label=LABEL if wish.kind is ImageKind.EXT4 else "",
+        keep_owners=wish.keep_owners,
+    )
+    with tempfile.TemporaryDirectory(prefix="bistable-") as staging:
+
+        def add(builder: TreeBuilder, base: Path) -> None:
+            wish.change(BuildingTree(builder, base, Path(staging), time=wish.epoch or 0))
+
+        make_image(source, target, options, add=add)
+
+
+def _take(source: Path, target: Path, kind: ImageKind, wish: SlotWish) -> None:
+    if kind not in IMAGE_KINDS:
+        raise RequestError(
+            f"cannot use {source} as a root file system: it is {kind.value}",
+            hint="a directory, a tar file, or an ext4, squashfs or erofs image is needed",
+        )
+    size = source.stat().st_size
+    if size > wish.size:
+        raise RequestError(
+            f"cannot put {source} into a slot: it is an image of {size} bytes, and a slot has {wish.size}",
+            hint="make [slots] size larger, or the image smaller",
+        )
+    with target.open("xb") as file:
+        copy_into(source, file, 0)
+        file.truncate(size)
+    if kind in EXT_KINDS:
+        with changed_image(target, epoch=wish.epoch or 0) as tree:
+            wish.change(tree)
+    elif kind is ImageKind.SQUASHFS:
+        with reading(target) as tree_read:
+            wish.check(tree_read)
+    else:
+        _check_erofs(source)
+
+
+def _check_erofs(source: Path) -> None:
+    if shutil.which("dump.erofs") is None:
+        raise RequestError(f"cannot look into {source}: dump.erofs is missing")

@@ -1,0 +1,115 @@
+"""What belongs into the root file system of every slot, beside what it came with, and what must have come with it."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import PurePosixPath
+from typing import Final
+
+from bistable.artifact.errors import RequestError
+from bistable.artifact.image import Kind
+from bistable.tools.boot.plan import BootPlan
+from bistable.tools.disk.geometry import DATA, Geometry
+from bistable.tools.disk.tree.port import RootTree
+from bistable.tools.disk.tree.reading import ReadOnlyTree
+
+DATA_MOUNT: Final = "/data"
+MEMORY: Final = f"{DATA_MOUNT}/bistable"
+MEMORY_LINK: Final = "/var/lib/bistable"
+DEVICE_TYPE: Final = f"{MEMORY}/device_type"
+FSTAB: Final = "/etc/fstab"
+SETTINGS: Final = "/etc/bistable/conf.d/15-disk.toml"
+
+_SETTINGS: Final = f"""\
+# Written when the disk image was made: what the device is, and where the client keeps its memory.
+[device]
+device-type-file = "{DEVICE_TYPE}"
+data-dir = "{MEMORY}"
+"""
+
+
+def add_to_system(tree: RootTree, geometry: Geometry, files: Mapping[PurePosixPath, bytes]) -> None:
+    """Put into a slot what boots it and what its client needs to find all this.
+
+    Raises:
+        RequestError: it cannot be put there.
+    """
+    for path, content in sorted(files.items()):
+        tree.file(_absolute(path), content)
+    tree.file(SETTINGS, _SETTINGS.encode())
+    tree.directory(DATA_MOUNT)
+    if tree.kind(MEMORY_LINK) is None:
+        tree.link(MEMORY_LINK, MEMORY)
+    table = tree.read(FSTAB) or b""
+    tree.file(
+        FSTAB, fstab_with_data(table.decode("utf-8", "surrogateescape"), geometry).encode("utf-8", "surrogateescape")
+    )
+
+
+def check_system(tree: RootTree | ReadOnlyTree, plan: BootPlan, name: str) -> None:
+    """Check that a slot holds what the boot loader starts.
+
+    Raises:
+        RequestError: kernel, initial RAM disk or device tree is not there.
+    """
+    for what, path in (("kernel", plan.kernel), ("initrd", plan.initrd), ("devicetree", plan.devicetree)):
+        if path is None:
+            continue
+        found = tree.kind(str(path))
+        if found is not Kind.FILE:
+            raise RequestError(
+                f"cannot use {name} as a slot: it has no {path}, which the layout names as its {what}"
+                if found is None
+                else f"cannot use {name} as a slot: {path}, the {what}, is a {found.value}",
+                hint=f"correct [boot] {what} in the layout, or put it into the root file system",
+            )
+
+
+def check_unchangeable(tree: ReadOnlyTree, geometry: Geometry, files: Mapping[PurePosixPath, bytes], name: str) -> None:
+    """Check that an image into which nothing can be put already holds what would be put there.
+
+    Raises:
+        RequestError: something is missing or different; the hint holds what it should be.
+    """
+    wanted = {_absolute(path): content for path, content in files.items()} | {SETTINGS: _SETTINGS.encode()}
+    for path, content in sorted(wanted.items()):
+        found = tree.read(path)
+        if found != content:
+            raise RequestError(
+                f"cannot use {name} as a slot: {path} in it "
+                + ("is missing" if found is None else "is not what this disk needs")
+                + ", and nothing can be put into an image of this kind",
+                hint="build it from the directory or tar file of its content, or with this in it:\n"
+                + content.decode("utf-8", "replace"),
+            )
+    if tree.kind(DATA_MOUNT) is not Kind.DIRECTORY:
+        raise RequestError(f"cannot use {name} as a slot: it has no directory {DATA_MOUNT}")
+    line = data_line(geometry)
+    if line not in (tree.read(FSTAB) or b"").decode("utf-8", "replace").splitlines():
+        raise RequestError(
+            f"cannot use {name} as a slot: {FSTAB} in it does not mount the data partition",
+            hint=f"it needs this line:\n{line}",
+        )
+
+
+def data_line(geometry: Geometry) -> str:
+    """Return the line that mounts the data partition."""
+    return f"PARTUUID={geometry.partition(DATA).uuid} {DATA_MOUNT} ext4 defaults,noatime 0 2"
+
+
+def fstab_with_data(text: str, geometry: Geometry) -> str:
+    """Return a table of mounts in which the data partition is mounted, and nothing else at its place."""
+    kept = [line for line in text.splitlines() if _mount_point(line) != DATA_MOUNT]
+    return "\n".join([*kept, data_line(geometry), ""])
+
+
+def _mount_point(line: str) -> str | None:
+    words = line.split()
+    return words[1] if len(words) > 1 and not words[0].startswith("#") else None
+
+
+def _absolute(path: PurePosixPath) -> str:
+    return "/" + str(path).lstrip("/")
+
+
+def memory_files(device_type: str) -> Iterator[tuple[str, bytes]]:
+    """Yield path (in the data partition) and content of what the client finds in its memory from the start."""
+    yield DEVICE_TYPE.removeprefix(DATA_MOUNT), f"device_type={device_type}\n".encode()

@@ -1,0 +1,65 @@
+"""The partition table on the disk, which sfdisk writes."""
+
+from collections.abc import Iterator
+from typing import BinaryIO, Final
+
+from bistable.artifact.image.debugfs import open_path
+from bistable.artifact.run import run
+from bistable.tools.boot.plan import Loader
+from bistable.tools.disk.geometry import BOOT, ENVIRONMENT, Geometry, Partition
+from bistable.tools.disk.layout.model import SECTOR, TableKind
+
+_TIMEOUT: Final = 120.0
+
+_SYSTEM: Final = "C12A7328-F81F-11D2-BA4B-00A0C93EC93B"
+"""EFI system partition."""
+
+_RESERVED: Final = "8DA63339-0007-60C0-C436-083AC8230908"
+_LINUX: Final = "0FC63DAF-8483-4772-8E79-3D69D8477DE4"
+"""Not the types by which systemd finds root file systems by itself: what runs is the boot loader's business."""
+
+_MBR_FAT: Final = "c"
+_MBR_EXTENDED: Final = "f"
+_MBR_LINUX: Final = "83"
+_MBR_RESERVED: Final = "da"
+"""Data that is no file system."""
+
+
+def write_table(file: BinaryIO, geometry: Geometry, loader: Loader) -> None:
+    """Write the partition table to the open disk image, which already has its size.
+
+    Raises:
+        MachineError: sfdisk is missing or fails.
+    """
+    run(
+        ["sfdisk", "--quiet", "--no-reread", "--no-tell-kernel", "--wipe", "never", open_path(file)],
+        timeout=_TIMEOUT,
+        stdin="\n".join([*_script(geometry, loader), ""]).encode(),
+    )
+
+
+def _script(geometry: Geometry, loader: Loader) -> Iterator[str]:
+    yield f"label: {'gpt' if geometry.table is TableKind.GPT else 'dos'}"
+    yield f"label-id: {geometry.uuid if geometry.table is TableKind.GPT else '0x' + geometry.uuid}"
+    yield "unit: sectors"
+    if geometry.table is TableKind.GPT:
+        # sfdisk would start at 1 MiB by itself.
+        yield "first-lba: 34"
+        yield f"last-lba: {geometry.size // SECTOR - 34}"
+    yield ""
+    if geometry.extended is not None:
+        size = geometry.extended.size // SECTOR
+        yield f"4 : start={geometry.extended.start // SECTOR}, size={size}, type={_MBR_EXTENDED}"
+    for partition in geometry.partitions:
+        place = f"{partition.number} : start={partition.start // SECTOR}, size={partition.size // SECTOR}"
+        yield f"{place}, {_kind(geometry.table, partition, loader)}"
+
+
+def _kind(table: TableKind, partition: Partition, loader: Loader) -> str:
+    if table is TableKind.MBR:
+        kind = {BOOT: _MBR_FAT, ENVIRONMENT: _MBR_RESERVED}.get(partition.name, _MBR_LINUX)
+        return f"type={kind}{', bootable' if partition.name == BOOT else ''}"
+    kind = {BOOT: _SYSTEM, ENVIRONMENT: _RESERVED}.get(partition.name, _LINUX)
+    # U-Boot looks for boot scripts on partitions with this mark.
+    mark = ', attrs="LegacyBIOSBootable"' if partition.name == BOOT and loader is not Loader.GRUB else ""
+    return f'type={kind}, uuid={partition.uuid.upper()}, name="{partition.name}"{mark}'
