@@ -1,5 +1,6 @@
 """What all tests share."""
 
+import signal
 import sys
 from pathlib import Path
 
@@ -8,6 +9,10 @@ from hypothesis import settings
 
 # Tests import the modules beside them (forge, answers), whatever the way pytest imports the tests themselves.
 sys.path.insert(0, str(Path(__file__).parent))
+
+# A shell starts what runs in its background deaf to interrupts, and so would be the programs that tests interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The same cases for everybody and no clock; it is the fuzzer that looks for new ones.
 settings.register_profile("repeatable", derandomize=True, deadline=None)

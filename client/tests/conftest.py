@@ -1,5 +1,6 @@
 """What all tests of the client share."""
 
+import signal
 import sys
 from pathlib import Path
 
@@ -10,6 +11,10 @@ HERE = Path(__file__).parent
 
 # Helper modules lie beside the tests, those that make artifacts beside the artifact's; importlib mode finds neither.
 sys.path[:0] = [str(HERE), str(HERE.parent.parent / "artifact" / "tests")]
+
+# A shell starts what runs in its background deaf to interrupts, and so would be the programs that tests interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The same cases for everybody and no clock.
 settings.register_profile("repeatable", derandomize=True, deadline=None)

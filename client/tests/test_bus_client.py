@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -328,9 +329,14 @@ def test_a_hold_that_is_lost_meanwhile_is_told(rig: Rig, tmp_path: Path) -> None
         assert command.wait(30) == 4
 
 
-def _watch(*words: str) -> "subprocess.Popen[str]":
+@contextmanager
+def _watch(*words: str) -> Iterator["subprocess.Popen[str]"]:
     command = [sys.executable, "-m", "bistable.client.ctl", "watch", *words]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as watch:
+        try:
+            yield watch
+        finally:
+            watch.kill()
 
 
 def test_watch_writes_one_json_object_in_each_line_at_once(rig: Rig) -> None:
