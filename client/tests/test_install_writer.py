@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from bistable.client.errors import SlotError
 from bistable.client.install.medium import Medium, open_medium
-from bistable.client.install.writer import ZERO_RUN, SlotWriter, Written
+from bistable.client.install.writer import BLOCK, ZERO_RUN, SlotWriter, Written
 
 NAME = Path("/dev/slot")
 OLD = random_bytes(6 * MIB, seed=9)
@@ -90,13 +90,13 @@ def test_what_is_there_already_is_not_written_again() -> None:
     assert medium.operations == []
 
 
-@pytest.mark.parametrize("at", [0, 64 * 1024, MIB - 1])
+@pytest.mark.parametrize("at", [0, 64 * 1024, BLOCK - 1])
 def test_one_byte_that_is_not_zero_is_not_taken_for_zeros(at: int) -> None:
-    image = bytearray(MIB)
+    image = bytearray(BLOCK)
     image[at] = 1
     medium = FakeMedium(content=bytearray(OLD))
     write(medium, bytes(image))
-    assert medium.content[:MIB] == image
+    assert medium.content[:BLOCK] == image
 
 
 def test_no_more_than_a_page_is_read_of_a_block_that_differs_at_its_start() -> None:
@@ -107,7 +107,7 @@ def test_no_more_than_a_page_is_read_of_a_block_that_differs_at_its_start() -> N
             asked.append(len(into))
             return super().read(into, offset)
 
-    write(Watched(content=bytearray(OLD)), random_bytes(2 * MIB, seed=7), skip_identical=True)
+    write(Watched(content=bytearray(OLD)), random_bytes(2 * BLOCK, seed=7), skip_identical=True)
     assert asked == [4096, 4096]
 
 
@@ -116,7 +116,7 @@ def test_of_an_image_that_differs_in_one_byte_one_block_is_written() -> None:
     image[2 * MIB + 5] ^= 1
     medium = FakeMedium(content=bytearray(OLD))
     write(medium, bytes(image), skip_identical=True)
-    assert medium.operations == [("write", 2 * MIB, MIB)]
+    assert medium.operations == [("write", 2 * MIB, BLOCK)]
 
 
 def test_without_the_option_nothing_is_read() -> None:
@@ -126,13 +126,13 @@ def test_without_the_option_nothing_is_read() -> None:
 
 def test_zeros_are_handed_over_in_long_runs() -> None:
     medium = FakeMedium(content=bytearray(random_bytes(20 * MIB)))
-    image = random_bytes(MIB) + bytes(18 * MIB) + random_bytes(MIB)
+    image = random_bytes(BLOCK) + bytes(18 * MIB) + random_bytes(BLOCK)
     write(medium, image)
     assert medium.operations == [
-        ("write", 0, MIB),
-        ("zero", MIB, ZERO_RUN),
-        ("zero", MIB + ZERO_RUN, 18 * MIB - ZERO_RUN),
-        ("write", 19 * MIB, MIB),
+        ("write", 0, BLOCK),
+        ("zero", BLOCK, ZERO_RUN),
+        ("zero", BLOCK + ZERO_RUN, 18 * MIB - ZERO_RUN),
+        ("write", BLOCK + 18 * MIB, BLOCK),
     ]
 
 

@@ -10,8 +10,8 @@ from bistable.client.errors import SlotError
 from bistable.client.install.direct import UNIT, aligned, up
 from bistable.client.install.medium import Medium, slot_error
 
-BLOCK: Final = 1024 * 1024
-"""Large enough for full speed on flash, small enough for two of them in any memory."""
+BLOCK: Final = 512 * 1024
+"""Large enough for full speed on flash, small enough for two of them beside everything else in 40 MB."""
 
 LOOK: Final = 64 * 1024
 """Bytes that are compared in one step: what is compared with them costs that much memory, not a block."""
@@ -19,7 +19,7 @@ LOOK: Final = 64 * 1024
 READ: Final = 256 * 1024
 """Bytes that are read in one step to be compared."""
 
-ZERO_RUN: Final = 16 * BLOCK
+ZERO_RUN: Final = 32 * BLOCK
 """Zeros in one request; a device without an own way to zero writes them all before it answers."""
 
 
