@@ -1,12 +1,11 @@
 """Private keys in memory, and signing with them in this process. FORMAT.md §4."""
 
 from dataclasses import dataclass, field
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from cryptography.exceptions import InternalError, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
-from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
@@ -14,6 +13,10 @@ from bistable.artifact.errors import KeyUnusableError
 from bistable.artifact.keys.pem import PemBlock
 from bistable.artifact.keys.public import EcVerifier, RsaVerifier, make_verifier
 from bistable.artifact.keys.signature import confirm, join_numbers
+
+if TYPE_CHECKING:
+    # Releases before 40 do not have these names; what they name, they do.
+    from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
 TRIAL: Final = b"Is this key whole?"
 
@@ -61,7 +64,7 @@ class EcSigner:
 KeySigner: TypeAlias = RsaSigner | EcSigner
 
 
-def make_signer(key: PrivateKeyTypes, *, origin: str) -> KeySigner:
+def make_signer(key: "PrivateKeyTypes", *, origin: str) -> KeySigner:
     """Wrap a private key, and try it.
 
     Raises:
@@ -82,7 +85,7 @@ def make_signer(key: PrivateKeyTypes, *, origin: str) -> KeySigner:
     return signer
 
 
-def open_private(block: PemBlock, *, origin: str, passphrase: bytes | None) -> PrivateKeyTypes:
+def open_private(block: PemBlock, *, origin: str, passphrase: bytes | None) -> "PrivateKeyTypes":
     """Load the private key in a block, of whatever kind.
 
     Raises:
@@ -91,7 +94,7 @@ def open_private(block: PemBlock, *, origin: str, passphrase: bytes | None) -> P
     return _open(block, origin, passphrase, check_numbers=True)
 
 
-def open_to_sign(block: PemBlock, *, origin: str, passphrase: bytes | None) -> PrivateKeyTypes:
+def open_to_sign(block: PemBlock, *, origin: str, passphrase: bytes | None) -> "PrivateKeyTypes":
     """Load the private key in a block for `make_signer`, which finds damage by trying the key.
 
     Whether the numbers of an RSA key are prime is not looked at: it takes 0.15 s with 3072 bits, as long as all else
@@ -103,7 +106,7 @@ def open_to_sign(block: PemBlock, *, origin: str, passphrase: bytes | None) -> P
     return _open(block, origin, passphrase, check_numbers=False)
 
 
-def _open(block: PemBlock, origin: str, passphrase: bytes | None, *, check_numbers: bool) -> PrivateKeyTypes:
+def _open(block: PemBlock, origin: str, passphrase: bytes | None, *, check_numbers: bool) -> "PrivateKeyTypes":
     if block.is_encrypted and not passphrase:
         raise KeyUnusableError(f"cannot open {origin}: it is encrypted and needs a passphrase")
     try:

@@ -2,18 +2,21 @@
 
 import hashlib
 from dataclasses import dataclass, field
-from typing import Final, TypeAlias, cast
+from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, padding, rsa
-from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
 
 from bistable.artifact.errors import KeyUnusableError
 from bistable.artifact.keys.pem import PemBlock
 from bistable.artifact.keys.signature import P256_SIZE, read_der, split_numbers
+
+if TYPE_CHECKING:
+    # Releases before 40 do not have these names; what they name, they do.
+    from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 
 RSA_BITS: Final = range(2048, 16384 + 1)
 """Sizes of the modulus: the least is that of every reader (3072 is advised), the most that of OpenSSL."""
@@ -75,7 +78,7 @@ class EcVerifier:
 KeyVerifier: TypeAlias = RsaVerifier | EcVerifier
 
 
-def make_verifier(key: PublicKeyTypes, *, origin: str) -> KeyVerifier:
+def make_verifier(key: "PublicKeyTypes", *, origin: str) -> KeyVerifier:
     """Wrap a public key.
 
     Raises:
@@ -93,7 +96,7 @@ def make_verifier(key: PublicKeyTypes, *, origin: str) -> KeyVerifier:
     return EcVerifier(key=key, name=name)
 
 
-def problem_with(key: PublicKeyTypes) -> str | None:
+def problem_with(key: "PublicKeyTypes") -> str | None:
     """Return why artifacts cannot be signed with a key of this kind, or None."""
     if isinstance(key, rsa.RSAPublicKey) and key.key_size in RSA_BITS:
         return None
@@ -102,14 +105,14 @@ def problem_with(key: PublicKeyTypes) -> str | None:
     return f"it is a key of the kind {kind_of(key)}; {SUPPORTED}"
 
 
-def bits_of(key: PublicKeyTypes) -> int | None:
+def bits_of(key: "PublicKeyTypes") -> int | None:
     """Return the size of the modulus or of the field in bits, or None for a kind of key that has one size only."""
     if isinstance(key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey | dsa.DSAPublicKey):
         return key.key_size
     return None
 
 
-def kind_of(key: PublicKeyTypes) -> str:
+def kind_of(key: "PublicKeyTypes") -> str:
     """Return the kind and size of a key for people: `RSA-3072`, `P-256`, `EC-secp384r1`, `Ed25519` ..."""
     if isinstance(key, rsa.RSAPublicKey):
         return f"RSA-{key.key_size}"
@@ -120,17 +123,17 @@ def kind_of(key: PublicKeyTypes) -> str:
     return type(key).__name__.removesuffix("PublicKey")
 
 
-def fingerprint(key: PublicKeyTypes) -> str:
+def fingerprint(key: "PublicKeyTypes") -> str:
     """Return SHA-256 over the key's SubjectPublicKeyInfo in DER: 64 hex digits."""
     return hashlib.sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
 
 
-def public_pem(key: PublicKeyTypes) -> bytes:
+def public_pem(key: "PublicKeyTypes") -> bytes:
     """Return the key as PKIX PEM, the one form that all readers take."""
     return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 
 
-def open_public(block: PemBlock, *, origin: str) -> PublicKeyTypes:
+def open_public(block: PemBlock, *, origin: str) -> "PublicKeyTypes":
     """Load the public key in a block, of whatever kind.
 
     Raises:
@@ -142,7 +145,7 @@ def open_public(block: PemBlock, *, origin: str) -> PublicKeyTypes:
         raise KeyUnusableError(f"cannot use {origin}: its public key is damaged or of an unknown kind") from e
 
 
-def open_certificate_key(block: PemBlock, *, origin: str) -> PublicKeyTypes:
+def open_certificate_key(block: PemBlock, *, origin: str) -> "PublicKeyTypes":
     """Return the key that a certificate is about, without believing anything that the certificate says.
 
     Raises:
