@@ -6,13 +6,25 @@ from bistable.artifact.lazy import names_from
 
 if TYPE_CHECKING:
     from bistable.tools.disk.build import BuiltDisk, build_disk
+    from bistable.tools.disk.client import Start, client_source, install_client
     from bistable.tools.disk.layout import Layout, layout_names, load_layout, parse_layout
 
 _HOMES: Final = {
     "build": ("BuiltDisk", "build_disk"),
+    "client": ("Start", "client_source", "install_client"),
     "layout": ("Layout", "layout_names", "load_layout", "parse_layout"),
 }
 
 __getattr__ = names_from(__name__, _HOMES)
 
-__all__ = ["BuiltDisk", "Layout", "build_disk", "layout_names", "load_layout", "parse_layout"]
+__all__ = [
+    "BuiltDisk",
+    "Layout",
+    "Start",
+    "build_disk",
+    "client_source",
+    "install_client",
+    "layout_names",
+    "load_layout",
+    "parse_layout",
+]
