@@ -29,7 +29,7 @@ def rearming(request: pytest.FixtureRequest, tmp_path: Path) -> Device:
     return made(request.param, tmp_path)
 
 
-@pytest.fixture(params=sorted(DEVICES.keys() - {"uboot-mender"}))
+@pytest.fixture(params=sorted(DEVICES.keys() - {"uboot-mender", "grub-mender"}))
 def forbidding(request: pytest.FixtureRequest, tmp_path: Path) -> Device:
     """One that has a mark for slots that must not be booted."""
     return made(request.param, tmp_path)

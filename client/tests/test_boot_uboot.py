@@ -367,7 +367,7 @@ def test_the_programs_of_menders_boot_loaders_are_tried_in_turn(
 @pytest.mark.parametrize(("variables", "scheme"), [(SLOTS_FACTORY, "slots"), (MENDER_FACTORY, "mender")])
 def test_the_scheme_can_be_found_out(variables: dict[str, str], scheme: str, tmp_path: Path) -> None:
     listing = "".join(f"echo '{name}={value}'\n" for name, value in variables.items())
-    assert detect_scheme(program(tmp_path, "p", listing), None, None) == scheme
+    assert detect_scheme(BootSettings(backend="uboot", print_tool=program(tmp_path, "p", listing))) == scheme
 
 
 @pytest.mark.parametrize(
@@ -377,7 +377,7 @@ def test_the_scheme_can_be_found_out(variables: dict[str, str], scheme: str, tmp
 def test_a_scheme_that_cannot_be_found_out_is_an_error(variables: dict[str, str], words: str, tmp_path: Path) -> None:
     listing = "".join(f"echo '{name}={value}'\n" for name, value in variables.items())
     with pytest.raises(BootError, match="cannot tell how the boot loader chooses its slot") as caught:
-        detect_scheme(program(tmp_path, "p", listing), None, None)
+        detect_scheme(BootSettings(backend="uboot", print_tool=program(tmp_path, "p", listing)))
     assert words in caught.value.what
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bistable.client.config import BootBackend, ConfigPaths, LogLevel, Settings, load, only
-from bistable.client.config.kinds import shown
+from bistable.client.config.kinds import BOOT_BACKEND, shown
 from bistable.client.config.load import _line
 from bistable.client.errors import ConfigError
 
@@ -143,7 +143,7 @@ def test_what_is_not_known_is_warned_about_by_name(etc: Etc, text: str, warning:
         ("trust", "verify-keys = ['/a', 'b']", "must be a list of absolute paths, not ['/a', 'b']"),
         ("slots", "a = 'dev/x'", "must be the path of a device, not 'dev/x'"),
         ("boot", "handler = './x'", "must be a program: its name or its absolute path, not './x'"),
-        ("boot", "backend = 'grub'", 'must be "auto", "uboot", "custom" or "simulated", not \'grub\''),
+        ("boot", "backend = 'lilo'", f"must be {BOOT_BACKEND.form}, not 'lilo'"),
         ("fetch", "client-key = 'key'", "must be the absolute path of a key, or a pkcs11: URI, not 'key'"),
     ],
 )

@@ -3,18 +3,18 @@
 What every boot loader can do stands in `ports`, the ones that there are in `BOOTLOADERS`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
-from bistable.client.boot.detect import detect_scheme
+from bistable.client.boot.detect import detect_backend, detect_scheme
 from bistable.client.boot.ports import Booted, Bootloader, Canary, CurrentSlot, Pair, Rearming, SlotStatus
 from bistable.client.errors import ConfigError
 from bistable.client.model import SlotName
 
 if TYPE_CHECKING:
-    from bistable.client.boot.uboot.environment import ToolEnvironment
+    from bistable.client.boot.uboot.environment import Environment
 
 __all__ = [
     "BOOTLOADERS",
@@ -25,9 +25,16 @@ __all__ = [
     "CurrentSlot",
     "Rearming",
     "SlotStatus",
+    "detect_backend",
     "detect_scheme",
     "make_bootloader",
 ]
+
+
+_T = TypeVar("_T")
+
+DEFAULT_COPIES: Final = ("PARTLABEL=boot-env@0", "PARTLABEL=boot-env@65536")
+"""Both on the partition that our images have for them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,15 +48,19 @@ class BootSettings:
     tries: int = 3
     """How often a slot is tried before the boot loader falls back; with the mender scheme its `bootlimit` counts."""
     scheme: str = "slots"
-    """uboot: a key of SCHEMES."""
+    """uboot and grub: a key of SCHEMES."""
     print_tool: str | None = None
     """uboot: the program that prints the environment, if not one of the usual ones."""
     set_tool: str | None = None
     """uboot: the program that sets the environment, if not one of the usual ones."""
     tool_config: Path | None = None
     """uboot: what the programs get as `-c`, if not their /etc/fw_env.config."""
+    grub_copies: Sequence[str] = DEFAULT_COPIES
+    """grub: the places of the two copies of the environment, as `boot.places` has them."""
+    grub_directory: Path | None = None
+    """grub with the mender scheme: where its two folders are, if not at a known place."""
     parts: Mapping[SlotName, int] = field(default_factory=dict)
-    """uboot with the mender scheme: the slots' partition numbers, if they are not in the devices' names."""
+    """the mender scheme: the slots' partition numbers, if they are not in the devices' names."""
     handler: str | Path | None = None
     """custom: the program."""
     boot_names: Mapping[SlotName, str] = field(default_factory=dict)
@@ -69,20 +80,35 @@ def make_bootloader(settings: BootSettings, pair: Pair, *, booted: Booted | None
 
 
 def _uboot(settings: BootSettings, pair: Pair, booted: Booted | None) -> Bootloader:
-    return _chosen(SCHEMES, settings.scheme, "scheme of the boot loader's environment")(settings, pair, booted)
+    from bistable.client.boot.uboot.environment import make_environment
+
+    environment = make_environment(
+        settings.print_tool, settings.set_tool, settings.tool_config, timeout=settings.timeout
+    )
+    return _scheme(settings)(environment, settings, pair, booted)
 
 
-def _slots_scheme(settings: BootSettings, pair: Pair, booted: Booted | None) -> Bootloader:
+def _grub(settings: BootSettings, pair: Pair, booted: Booted | None) -> Bootloader:
+    from bistable.client.boot.grub.make import make_copies, make_two_directories
+
+    names = (pair.a.name, pair.b.name)
+    if settings.scheme == "mender":
+        environment = make_two_directories(settings.grub_directory, timeout=settings.timeout)
+        return _mender_scheme(environment, settings, pair, booted)
+    return _scheme(settings)(make_copies(settings.grub_copies, names, timeout=settings.timeout), settings, pair, booted)
+
+
+def _slots_scheme(environment: "Environment", settings: BootSettings, pair: Pair, booted: Booted | None) -> Bootloader:
     from bistable.client.boot.uboot.slots import SlotsBootloader
 
-    return SlotsBootloader(_environment(settings), (pair.a.name, pair.b.name), tries=settings.tries, booted=booted)
+    return SlotsBootloader(environment, (pair.a.name, pair.b.name), tries=settings.tries, booted=booted)
 
 
-def _mender_scheme(settings: BootSettings, pair: Pair, booted: Booted | None) -> Bootloader:
+def _mender_scheme(environment: "Environment", settings: BootSettings, pair: Pair, booted: Booted | None) -> Bootloader:
     from bistable.client.boot.uboot.mender import MenderBootloader, part_number
 
     parts = {slot.name: settings.parts.get(slot.name) or part_number(slot.device) for slot in (pair.a, pair.b)}
-    return MenderBootloader(_environment(settings), parts, booted=booted)
+    return MenderBootloader(environment, parts, booted=booted)
 
 
 def _custom(settings: BootSettings, pair: Pair, booted: Booted | None) -> Bootloader:
@@ -107,22 +133,26 @@ def _simulated(settings: BootSettings, _pair: Pair, _booted: Booted | None) -> B
     return SimulatedBootloader(settings.state, tries=settings.tries)
 
 
-def _environment(settings: BootSettings) -> "ToolEnvironment":
-    from bistable.client.boot.uboot.environment import make_environment
-
-    return make_environment(settings.print_tool, settings.set_tool, settings.tool_config, timeout=settings.timeout)
-
-
 _Factory = Callable[[BootSettings, Pair, Booted | None], Bootloader]
+_SchemeFactory = Callable[["Environment", BootSettings, Pair, Booted | None], Bootloader]
 
-SCHEMES: Final[Mapping[str, _Factory]] = {"slots": _slots_scheme, "mender": _mender_scheme}
-"""How the environment of U-Boot is used -> the boot loader that does."""
+SCHEMES: Final[Mapping[str, _SchemeFactory]] = {"slots": _slots_scheme, "mender": _mender_scheme}
+"""How the environment of a U-Boot or a GRUB is used -> the boot loader that does."""
 
-BOOTLOADERS: Final[Mapping[str, _Factory]] = {"uboot": _uboot, "custom": _custom, "simulated": _simulated}
+BOOTLOADERS: Final[Mapping[str, _Factory]] = {
+    "uboot": _uboot,
+    "grub": _grub,
+    "custom": _custom,
+    "simulated": _simulated,
+}
 """Name in the configuration -> what makes the boot loader."""
 
 
-def _chosen(table: Mapping[str, _Factory], name: str, what: str) -> _Factory:
+def _scheme(settings: BootSettings) -> _SchemeFactory:
+    return _chosen(SCHEMES, settings.scheme, "scheme of the boot loader's environment")
+
+
+def _chosen(table: Mapping[str, _T], name: str, what: str) -> _T:
     if name not in table:
         raise ConfigError(f"cannot use {name!r} as {what}: there are {', '.join(sorted(table))}")
     return table[name]

@@ -99,6 +99,14 @@ class Probing(Protocol):
 
 
 @runtime_checkable
+class Faulty(Protocol):
+    """A boot loader that can tell what is wrong with its memory although it works."""
+
+    def faults(self) -> tuple[str, ...]:
+        """Return a sentence for each fault; raise BootError if the memory cannot be read."""
+
+
+@runtime_checkable
 class CurrentSlot(Protocol):
     """A boot loader whose back end itself knows what runs."""
 

@@ -38,6 +38,7 @@ class BootBackend(Enum):
 
     AUTO = "auto"
     UBOOT = "uboot"
+    GRUB = "grub"
     CUSTOM = "custom"
     SIMULATED = "simulated"
 

@@ -77,8 +77,9 @@ class BootSettings:
         default=BootBackend.AUTO,
         metadata=setting(
             BOOT_BACKEND,
-            "What talks to the boot loader: tools for its environment (`uboot`; GRUB and systemd-boot have such tools, "
-            "too), a program of your own (`custom`), or nothing but a file (`simulated`, for trying things out).",
+            "What talks to the boot loader: tools for its environment (`uboot`; Mender's GRUB and systemd-boot have "
+            "such tools, too), the client itself (`grub`), a program of your own (`custom`), or nothing but a file "
+            "(`simulated`, for trying things out).",
         ),
     )
     scheme: BootScheme = field(
@@ -109,6 +110,22 @@ class BootSettings:
         default=None,
         metadata=setting(
             PATH, "The file that says where the environment is, if it is not the `/etc/fw_env.config` of the tools."
+        ),
+    )
+    grub_copies: tuple[str, ...] = field(
+        default=("PARTLABEL=boot-env@0", "PARTLABEL=boot-env@65536"),
+        metadata=setting(
+            TEXTS,
+            "Where the two copies of the environment of the back end `grub` are: a path, `PARTUUID=…` or "
+            "`PARTLABEL=…`, and behind an `@` how many bytes from its start.",
+        ),
+    )
+    grub_directory: Path | None = field(
+        default=None,
+        metadata=setting(
+            PATH,
+            "The directory with `mender_grubenv1` and `mender_grubenv2`, for the back end `grub` with the scheme "
+            "`mender`; without it the usual places are tried.",
         ),
     )
     handler: str | None = field(default=None, metadata=setting(PROGRAM, "The program of the back end `custom`."))

@@ -16,7 +16,7 @@ from bistable.client.slots import Slot, SlotPair
 
 if TYPE_CHECKING:
     from bistable.artifact.trust import Policy
-    from bistable.client.boot import Bootloader
+    from bistable.client.boot import Bootloader, BootSettings
     from bistable.client.deployment.payloads import DevicePayloads
     from bistable.client.deployment.trial import DeviceHealth
     from bistable.client.deployment.work import Parts
@@ -79,7 +79,11 @@ class Device:
             return boot.backend
         if boot.handler is not None:
             return BootBackend.CUSTOM
-        return BootBackend.SIMULATED if boot.simulated_state is not None else BootBackend.UBOOT
+        if boot.simulated_state is not None:
+            return BootBackend.SIMULATED
+        from bistable.client.boot import detect_backend
+
+        return BootBackend(detect_backend(self._boot_settings("auto", "auto")))
 
     @cached_property
     def bootloader(self) -> "Bootloader":
@@ -89,25 +93,31 @@ class Device:
             ConfigError: it is not configured.
             BootError: its environment cannot be read.
         """
-        from bistable.client.boot import BootSettings, make_bootloader
+        from bistable.client.boot import make_bootloader
 
-        pair = self.pair
-        if pair is None:
+        if self.pair is None:
             raise ConfigError("cannot use the boot loader: this device has no slots", hint="set slots.a and slots.b")
+        settings = self._boot_settings(self.backend.value, self._scheme())
+        return make_bootloader(settings, self.pair, booted=self.running)
+
+    def _boot_settings(self, backend: str, scheme: str) -> "BootSettings":
+        from bistable.client.boot import BootSettings
+
         boot = self.settings.boot
-        settings = BootSettings(
-            backend=self.backend.value,
+        return BootSettings(
+            backend=backend,
             tries=boot.tries,
-            scheme=self._scheme(),
+            scheme=scheme,
             print_tool=boot.printenv,
             set_tool=boot.setenv,
             tool_config=boot.env_config,
+            grub_copies=boot.grub_copies,
+            grub_directory=boot.grub_directory,
             handler=None if boot.handler is None else Path(boot.handler),
             boot_names=self._of_slots("boot.slot-names", boot.slot_names),
             parts=self._of_slots("boot.part-numbers", boot.part_numbers),
             state=boot.simulated_state,
         )
-        return make_bootloader(settings, pair, booted=self.running)
 
     def _of_slots(self, name: str, values: tuple[T, ...]) -> dict[SlotName, T]:
         if len(values) not in {0, 2}:
@@ -116,11 +126,11 @@ class Device:
 
     def _scheme(self) -> str:
         boot = self.settings.boot
-        if boot.scheme is not BootScheme.AUTO or self.backend is not BootBackend.UBOOT:
+        if boot.scheme is not BootScheme.AUTO or self.backend not in {BootBackend.UBOOT, BootBackend.GRUB}:
             return BootScheme.SLOTS.value if boot.scheme is BootScheme.AUTO else boot.scheme.value
         from bistable.client.boot import detect_scheme
 
-        return detect_scheme(boot.printenv, boot.setenv, boot.env_config)
+        return detect_scheme(self._boot_settings(self.backend.value, "auto"))
 
     def running(self) -> SlotName:
         """Return the slot that runs.
@@ -134,8 +144,8 @@ class Device:
 
         if self.pair is None:
             raise ConfigError("cannot tell which slot runs: this device has none", hint="set slots.a and slots.b")
-        # The boot loader's back end may know by itself; U-Boot's does not, and is made with this very question.
-        if self.backend is not BootBackend.UBOOT and isinstance(self.bootloader, CurrentSlot):
+        # These back ends may know by themselves; the others do not, and are made with this very question.
+        if self.backend in {BootBackend.CUSTOM, BootBackend.SIMULATED} and isinstance(self.bootloader, CurrentSlot):
             try:
                 return self.bootloader.current()
             except BootError as e:

@@ -35,6 +35,16 @@ class Environment(Protocol):
     def write(self, values: Mapping[str, str]) -> None:
         """Set all these variables at once, or none."""
 
+    def probe(self) -> None:
+        """Write something that means nothing to a boot script, and read it back; BootError if that does not work."""
+
+    def faults(self) -> tuple[str, ...]:
+        """Return a sentence for each thing that is wrong although it works; BootError if it does not."""
+
+    @property
+    def where(self) -> str:
+        """What says where the environment is, for hints."""
+
 
 PRINTERS: Final = ("grub-mender-grubenv-print", "systemd-boot-printenv", "fw_printenv")
 SETTERS: Final = ("grub-mender-grubenv-set", "systemd-boot-setenv", "fw_setenv")
@@ -91,6 +101,23 @@ class ToolEnvironment:
                 return
         raise failure or BootError("cannot change the boot loader's environment: it reads as before", hint=_WHERE)
 
+    def probe(self) -> None:
+        """Set a variable that no boot script knows to another value than it has; `write` reads it back.
+
+        Raises:
+            BootError: that does not work.
+        """
+        self.write({_PROBE: "2" if self.read().get(_PROBE) == "1" else "1"})
+
+    def faults(self) -> tuple[str, ...]:
+        """Return nothing: the programs do not tell."""
+        return ()
+
+    @property
+    def where(self) -> str:
+        """The file that the programs read."""
+        return self._config[1] if self._config else "/etc/fw_env.config"
+
     def _set(self, values: Mapping[str, str], separator: str) -> None:
         script = "".join(f"{name}{separator}{value}\n" for name, value in values.items())
         try:
@@ -132,15 +159,6 @@ def make_environment(
         setters=SETTERS if setter is None else (setter,),
         config=config,
     )
-
-
-def probe(environment: Environment) -> None:
-    """Set a variable that no boot script knows to another value than it has; `write` reads it back.
-
-    Raises:
-        BootError: that does not work.
-    """
-    environment.write({_PROBE: "2" if environment.read().get(_PROBE) == "1" else "1"})
 
 
 def _variables(output: Output) -> dict[str, str]:

@@ -33,7 +33,7 @@ from pathlib import Path
 from typing import Final
 
 from bistable.client.boot.ports import Booted, SlotStatus, check_known
-from bistable.client.boot.uboot.environment import Environment, probe
+from bistable.client.boot.uboot.environment import Environment
 from bistable.client.errors import BootError
 from bistable.client.model import SlotName
 
@@ -104,8 +104,12 @@ class MenderBootloader:
         self._write(variables, {COUNT: "0"})
 
     def probe(self) -> None:
-        """Set a variable that no boot script knows."""
-        probe(self._environment)
+        """Write what means nothing to a boot script."""
+        self._environment.probe()
+
+    def faults(self) -> tuple[str, ...]:
+        """Return what is wrong with the environment although it works."""
+        return self._environment.faults()
 
     def status(self, slot: SlotName) -> SlotStatus:
         """Return what the environment says of the slot."""
@@ -128,8 +132,8 @@ class MenderBootloader:
             raise BootError(
                 f"cannot rely on the boot loader's environment: {CANARY} is not 1, so nothing that the boot loader "
                 "saved can be read here",
-                hint="U-Boot and /etc/fw_env.config have to name the same place, and the boot script has to run "
-                "mender_setup",
+                hint=f"the boot loader and {self._environment.where} have to name the same place, and the boot script "
+                "has to run mender_setup",
             )
         return variables
 
@@ -148,8 +152,8 @@ class MenderBootloader:
         known = " nor ".join(f"{part} (slot {slot})" for slot, part in self._parts.items())
         raise BootError(
             f"cannot understand the boot loader's environment: {PART} is {value!r}, neither {known}",
-            hint="check the slots' devices in the configuration, and that /etc/fw_env.config names the boot loader's "
-            "environment",
+            hint="check the slots' devices in the configuration, and that "
+            f"{self._environment.where} names the boot loader's environment",
         )
 
     def _good(self, variables: Mapping[str, str]) -> SlotName:

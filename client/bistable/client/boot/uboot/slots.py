@@ -1,4 +1,4 @@
-"""U-Boot with our own scheme: each slot has a mark "good" and a number of tries, and only the boot script counts.
+"""Our own scheme, for U-Boot and GRUB: each slot is "good" or has a number of tries, and only the boot script counts.
 
 Variables, all in one environment, which has to be a redundant one (two copies with counter and CRC):
 
@@ -24,7 +24,7 @@ What the boot script does, in this order:
 4. If nothing was booted, it gives each slot in `bistable_order` that is not good 3 tries again, saves, and resets. A
    forbidden slot stays forbidden: what is in it may be half written or not verified.
 
-The boot script adds `bistable.slot=<slot>` to the kernel's arguments. It calls `saveenv` once for each change. The
+The boot script adds `bistable.slot=<slot>` to the kernel's arguments. It saves once for each change. The
 hardware watchdog is started before the kernel, so that a slot that hangs uses up its try.
 
 An image has `bistable_order=a bistable_a_good=1 bistable_a_tries=0 bistable_b_good=0 bistable_b_tries=0` from its
@@ -37,7 +37,7 @@ from typing import Final
 
 from bistable.client.boot.ports import Booted, SlotStatus
 from bistable.client.boot.table import MOST_TRIES, Table, check_tries
-from bistable.client.boot.uboot.environment import Environment, probe
+from bistable.client.boot.uboot.environment import Environment
 from bistable.client.errors import BootError
 from bistable.client.model import SlotName
 
@@ -57,16 +57,16 @@ class SlotsBootloader:
 
     def primary(self) -> SlotName:
         """Return the slot that the next boot tries first."""
-        return parse_table(self._environment.read(), self._names).primary()
+        return self._table(self._environment.read()).primary()
 
     def forbid(self, slot: SlotName) -> None:
         """Never boot the slot, from now on."""
-        variables = _checked(self._environment.read())
+        variables = self._checked()
         self._change(variables, lambda table: table.forbid(slot, booted=self._running()))
 
     def activate(self, slot: SlotName) -> None:
         """Try the slot at the next boots."""
-        variables = _checked(self._environment.read())
+        variables = self._checked()
         self._change(variables, lambda table: table.activate(slot, tries=self._trial, booted=self._running()))
 
     def confirm(self, slot: SlotName) -> None:
@@ -83,38 +83,45 @@ class SlotsBootloader:
         self._change(variables, lambda table: table.rearm(slot, tries=self._trial, booted=self._running()))
 
     def probe(self) -> None:
-        """Set a variable that no boot script knows."""
-        probe(self._environment)
+        """Write what means nothing to a boot script."""
+        self._environment.probe()
+
+    def faults(self) -> tuple[str, ...]:
+        """Return what is wrong with the environment although it works."""
+        return self._environment.faults()
 
     def status(self, slot: SlotName) -> SlotStatus:
         """Return what the environment says of the slot."""
-        return parse_table(self._environment.read(), self._names).status(slot)
+        return self._table(self._environment.read()).status(slot)
 
     def check_canary(self) -> None:
         """Raise BootError unless the boot script has saved its mark where we read."""
-        _checked(self._environment.read())
+        self._checked()
+
+    def _checked(self) -> Mapping[str, str]:
+        variables = self._environment.read()
+        if variables.get(SEEN) != "1":
+            raise BootError(
+                f"cannot rely on the boot loader's environment: the boot script has not left {SEEN}=1 in it",
+                hint=f"the boot loader and {self._environment.where} have to name the same place, and the device has "
+                "to be booted once with the boot script",
+            )
+        return variables
+
+    def _table(self, variables: Mapping[str, str]) -> Table:
+        return parse_table(variables, self._names, where=self._environment.where)
 
     def _running(self) -> SlotName | None:
         return self._booted() if self._booted is not None else None
 
     def _change(self, variables: Mapping[str, str], change: Callable[[Table], Table]) -> None:
-        values = render_table(change(parse_table(variables, self._names)))
+        values = render_table(change(self._table(variables)))
         if any(variables.get(name) != value for name, value in values.items()):
             self._environment.write(values)
 
 
-def _checked(variables: Mapping[str, str]) -> Mapping[str, str]:
-    if variables.get(SEEN) != "1":
-        raise BootError(
-            f"cannot rely on the boot loader's environment: the boot script has not left {SEEN}=1 in it",
-            hint="U-Boot and /etc/fw_env.config have to name the same place, and the device has to be booted once "
-            "with the boot script",
-        )
-    return variables
-
-
-def parse_table(variables: Mapping[str, str], names: tuple[SlotName, SlotName]) -> Table:
-    """Return what the variables say.
+def parse_table(variables: Mapping[str, str], names: tuple[SlotName, SlotName], *, where: str) -> Table:
+    """Return what the variables say; `where` is what names the place of the environment.
 
     Raises:
         BootError: a variable is missing or has a value that it cannot have.
@@ -124,7 +131,7 @@ def parse_table(variables: Mapping[str, str], names: tuple[SlotName, SlotName]) 
         raise BootError(
             f"cannot understand the boot loader's environment: {ORDER} is {variables.get(ORDER, '')!r}, not a list of "
             f"{names[0]} and {names[1]}",
-            hint="is the boot script ours, and does /etc/fw_env.config name its environment?",
+            hint=f"is the boot script ours, and does {where} name its environment?",
         )
     good = frozenset(name for name in names if _digit(variables, f"bistable_{name}_good", most=1))
     tries = {name: _digit(variables, f"bistable_{name}_tries", most=MOST_TRIES) for name in names}

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from bistable.client.boot import Canary
-from bistable.client.boot.ports import Probing
+from bistable.client.boot.ports import Faulty, Probing
 from bistable.client.config import BootBackend
 from bistable.client.deployment.device import Device
 from bistable.client.deployment.doctor.finding import Finding, bad, doubt, good, note
@@ -92,6 +92,9 @@ def examine_bootloader(device: Device) -> Iterator[Finding]:
             f"the running slot {running} is not known to be good: it is on trial",
             "`bistablectl status` says whether an update waits for its commit",
         )
+    if isinstance(boot, Faulty):
+        for fault in boot.faults():
+            yield doubt("boot loader", fault, "the next change mends it")
     if device.backend is BootBackend.UBOOT:
         yield from _copies(device.settings.boot.env_config or FW_ENV_CONFIG)
     if isinstance(boot, Probing):
