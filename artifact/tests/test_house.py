@@ -80,7 +80,7 @@ def build(target: str, directory: Path) -> Path:
 def code_names(folder: str) -> set[str]:
     """Return the modules of one part of the namespace, as they are called in it."""
     sources = ROOT / folder / "bistable"
-    files = {path for form in ("*.py", "py.typed", "*.xml", "*.jinja") for path in sources.rglob(form)}
+    files = {path for form in ("*.py", "py.typed", "*.xml", "*.jinja", "*.toml") for path in sources.rglob(form)}
     return {path.relative_to(sources.parent).as_posix() for path in files}
 
 
