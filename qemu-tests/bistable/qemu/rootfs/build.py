@@ -1,0 +1,115 @@
+"""Root filesystems for booted tests: by architecture and profile, made once and kept."""
+
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Final
+
+from bistable.qemu import cache
+from bistable.qemu.rootfs import client, initramfs, kernel, packages, small
+
+HERE: Final = Path(__file__).parent
+VERSION_FILE: Final = Path("etc", "bistable-release")
+"""Tells the filesystems of a test apart: it holds the name of the artifact that it came with."""
+
+_MERGED: Final = ("bin", "sbin", "lib", "lib64")
+"""Since 2019 a distribution has these as links into /usr; packages may still ship files by the old names."""
+
+
+class Profile(StrEnum):
+    """What kind of system it is."""
+
+    SMALL = "small"
+    """busybox and a script: for nearly all tests."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """What a profile is made of."""
+
+    packages: tuple[str, ...]
+    add_system: Callable[[Path], None]
+    modules: tuple[str, ...]
+    kernels: Mapping[str, str]
+    """Architecture -> the package of its kernel."""
+
+
+RECIPES: Final[Mapping[Profile, Recipe]] = {
+    Profile.SMALL: Recipe(
+        packages=("python3", "python3-cryptography", "python3-zstandard", "busybox-static", "libubootenv-tool"),
+        add_system=small.add_system,
+        modules=kernel.SYSTEM_MODULES,
+        kernels=kernel.PACKAGE,
+    ),
+}
+
+
+def base_system(architecture: str, profile: Profile = Profile.SMALL) -> Path:
+    """Return the folder of a system without our client: packages, kernel, initramfs, start script. Not to be changed.
+
+    Raises:
+        MachineError: packages cannot be had, or a tool is missing.
+    """
+    recipe = RECIPES[profile]
+    archive = packages.Archive(architecture)
+    chosen = archive.get(*recipe.packages)
+    sources = [path for path in sorted(HERE.glob("*.py")) if path.name != "client.py"]
+    key = cache.digest(profile, recipe.kernels[architecture], *(one.file for one in chosen), *sources)
+
+    def make(root: Path) -> None:
+        root.mkdir()
+        for name in _MERGED:
+            (root / "usr" / name).mkdir(parents=True)
+            (root / name).symlink_to(f"usr/{name}")
+        archive.unpack(chosen, root)
+        _add_kernel(archive, architecture, recipe, root)
+        recipe.add_system(root)
+        client.compile_python(root, root / "usr" / "lib")
+
+    return cache.made(f"base-{profile}-{architecture}", key, make)
+
+
+def system(architecture: str, profile: Profile = Profile.SMALL) -> Path:
+    """Return the folder of a system with our client, as its wheel installs it. Not to be changed: see `copied`.
+
+    Raises:
+        MachineError: packages cannot be had, or a tool is missing.
+    """
+    base, wheel = base_system(architecture, profile), client.build_wheel()
+    key = cache.digest(base.name, wheel, HERE / "client.py")
+
+    def make(root: Path) -> None:
+        copied(base, root)
+        client.install(wheel, root)
+        client.compile_python(root, root / "usr" / "lib" / "python3" / "dist-packages" / "bistable")
+
+    return cache.made(f"system-{profile}-{architecture}", key, make)
+
+
+def copied(root: Path, target: Path) -> None:
+    """Copy a system, to change it."""
+    shutil.copytree(root, target, symlinks=True, copy_function=_copy)
+
+
+def _add_kernel(archive: packages.Archive, architecture: str, recipe: Recipe, root: Path) -> None:
+    found = kernel.get_kernel(archive, architecture, root.parent / "kernel", package=recipe.kernels[architecture])
+    kernel.add_image(found, root)
+    busybox = (root / "usr" / "bin" / "busybox").read_bytes()
+    (root / "boot" / "initrd.img").write_bytes(initramfs.make_initramfs(found, busybox))
+    order = kernel.loading_order(found, recipe.modules)
+    brought = set(kernel.loading_order(found, kernel.DISK_MODULES))
+    order = [name for name in order if name not in brought]
+    folder = root / "usr" / "lib" / "bistable-modules"
+    folder.mkdir()
+    for name in order:
+        (folder / f"{name}.ko").write_bytes(kernel.module_content(found, name))
+    (folder / "order").write_text("".join(f"{name}\n" for name in order), "ascii")
+    shutil.rmtree(root.parent / "kernel")
+
+
+def _copy(source: str, target: str) -> str:
+    """Copy a file with its mode and times; where the file system can, both share the blocks until one is changed."""
+    shutil.copy2(source, target, follow_symlinks=False)
+    return target
