@@ -5,21 +5,25 @@ from typing import TYPE_CHECKING, Final
 from bistable.artifact.lazy import names_from
 
 if TYPE_CHECKING:
-    from bistable.tools.disk.build import BuiltDisk, build_disk
+    from bistable.tools.disk.build import BuildOptions, BuiltDisk, build_disk
     from bistable.tools.disk.client import Start, client_source, install_client
     from bistable.tools.disk.layout import Layout, layout_names, load_layout, parse_layout
+    from bistable.tools.disk.outputs import Outputs
 
 _HOMES: Final = {
-    "build": ("BuiltDisk", "build_disk"),
+    "build": ("BuildOptions", "BuiltDisk", "build_disk"),
     "client": ("Start", "client_source", "install_client"),
+    "outputs": ("Outputs",),
     "layout": ("Layout", "layout_names", "load_layout", "parse_layout"),
 }
 
 __getattr__ = names_from(__name__, _HOMES)
 
 __all__ = [
+    "BuildOptions",
     "BuiltDisk",
     "Layout",
+    "Outputs",
     "Start",
     "build_disk",
     "client_source",

@@ -2,22 +2,24 @@
 
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Final
 
 from bistable.artifact.errors import MachineError, RequestError
-from bistable.artifact.files import replacing
+from bistable.artifact.files import replacing, write_all
 from bistable.artifact.image import ImageKind, ImageOptions, make_image
 from bistable.artifact.image.tree import TreeBuilder
 from bistable.tools.boot.plan import BootFiles, BootPlan
 from bistable.tools.disk import geometry as places
+from bistable.tools.disk.bmap import Used, block_map, mapped_bytes
 from bistable.tools.disk.description import DESCRIPTION, describe
 from bistable.tools.disk.fat import FatWish, make_fat
 from bistable.tools.disk.geometry import Geometry, Partition, boot_plan, filled_slots, identity, place
 from bistable.tools.disk.layout.model import ExtraKind, ExtraWish, Layout
+from bistable.tools.disk.outputs import Outputs, open_disk
 from bistable.tools.disk.slotimage import SlotWish, make_slot_image
 from bistable.tools.disk.sparse import Progress, copy_into, ignore, write_at
 from bistable.tools.disk.system import add_to_system, check_system, check_unchangeable, memory_files
@@ -29,30 +31,34 @@ _BOOT_LABEL: Final = "BOOT"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuiltDisk:
-    """A disk image that was made; sizes in bytes. `left_out` says what of the source is not in it, and why."""
+    """A disk image that was made; sizes in bytes. `stored` is what its file takes on the disk here."""
 
-    path: Path
+    outputs: Outputs
     geometry: Geometry
     plan: BootPlan
     root_kind: ImageKind
-    slot_image: Path | None
+    stored: int
+    mapped: int | None
 
 
-def build_disk(
-    layout: Layout,
-    rootfs: Path,
-    output: Path,
-    *,
-    slot_image: Path | None = None,
-    epoch: int | None = None,
-    keep_owners: bool = False,
-    change: Change | None = None,
-    on_progress: Progress = ignore,
-) -> BuiltDisk:
-    """Make the disk image `output` by `layout`, with `rootfs` (a directory, tar file or image) in its slots.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildOptions:
+    """How a disk is made.
 
-    Without root and without loop devices; the same input gives the same bytes. `slot_image` keeps what is in the slots,
-    for update artifacts. `epoch` (SOURCE_DATE_EPOCH) is the latest of all times. `change` puts more into the slots.
+    `epoch` (SOURCE_DATE_EPOCH) is the latest of all times; None: 0 for what is new, and times stay as they are.
+    `keep_owners`: a directory's owners, else root owns all. `change` puts more into the slots.
+    """
+
+    epoch: int | None = None
+    keep_owners: bool = False
+    change: Change | None = None
+    on_progress: Progress = ignore
+
+
+def build_disk(layout: Layout, rootfs: Path, outputs: Outputs, options: BuildOptions | None = None) -> BuiltDisk:
+    """Make a disk image by `layout`, with `rootfs` (a directory, tar file or image) in its slots.
+
+    Without root and without loop devices; the same input gives the same bytes. Files appear when they are complete.
 
     Raises:
         RequestError: the layout or an input is of no use, or something does not fit.
@@ -61,28 +67,37 @@ def build_disk(
     """
     from bistable.tools.boot import prepare_boot
 
+    options = options or BuildOptions()
+    outputs.check()
     geometry = place(layout)
     plan = boot_plan(layout, geometry)
     files = prepare_boot(plan)
-    _refuse_same(output, slot_image)
     try:
-        with tempfile.TemporaryDirectory(dir=output.parent, prefix=".bistable-") as staging, ExitStack() as stack:
+        with tempfile.TemporaryDirectory(dir=outputs.disk.parent, prefix=".bistable-") as staging, ExitStack() as stack:
             root = Path(staging) / "root"
-            kind = make_slot_image(rootfs, root, _slot_wish(layout, geometry, plan, files, epoch, keep_owners, change))
-            disk = stack.enter_context(replacing(output))
-            disk.truncate(geometry.size)
-            _Filling(disk, Path(staging), layout, geometry, epoch or 0, on_progress).fill(root, plan, files)
-            if slot_image is not None:
-                kept = stack.enter_context(replacing(slot_image))
+            kind = make_slot_image(rootfs, root, _slot_wish(layout, geometry, plan, files, options))
+            with open_disk(outputs, stack) as disk:
+                disk.truncate(geometry.size)
+                filling = _Filling(disk, Path(staging), layout, geometry, options.epoch or 0, options.on_progress)
+                filling.fill(root, plan, files)
+                mapped = _write_map(disk, geometry, filling.used(root), outputs, stack)
+                stored = os.fstat(disk.fileno()).st_blocks * 512
+            if outputs.slot_image is not None:
+                kept = stack.enter_context(replacing(outputs.slot_image))
                 kept.truncate(copy_into(root, kept, 0))
     except OSError as e:
-        raise MachineError(f"cannot make {output}: {e.strerror or e}") from e
-    return BuiltDisk(path=output, geometry=geometry, plan=plan, root_kind=kind, slot_image=slot_image)
+        raise MachineError(f"cannot make {outputs.disk}: {e.strerror or e}") from e
+    return BuiltDisk(outputs=outputs, geometry=geometry, plan=plan, root_kind=kind, stored=stored, mapped=mapped)
 
 
-def _refuse_same(output: Path, slot_image: Path | None) -> None:
-    if slot_image is not None and slot_image.resolve() == output.resolve():
-        raise RequestError("cannot write the disk and the slot's image to the same file")
+def _write_map(
+    disk: BinaryIO, geometry: Geometry, used: Iterable[Used], outputs: Outputs, stack: ExitStack
+) -> int | None:
+    if not outputs.block_map:
+        return None
+    content = block_map(disk, geometry, used)
+    write_all(stack.enter_context(replacing(outputs.map_path)), content)
+    return mapped_bytes(content)
 
 
 def _slot_wish(
@@ -90,16 +105,14 @@ def _slot_wish(
     geometry: Geometry,
     plan: BootPlan,
     files: BootFiles,
-    epoch: int | None,
-    keep_owners: bool,
-    more: Change | None,
+    options: BuildOptions,
 ) -> SlotWish:
     name = "the root file system"
 
     def change(tree: RootTree) -> None:
         check_system(tree, plan, name)
-        if more is not None:
-            more(tree)
+        if options.change is not None:
+            options.change(tree)
         add_to_system(tree, geometry, files.root)
 
     def check(tree: ReadOnlyTree) -> None:
@@ -111,8 +124,8 @@ def _slot_wish(
         kind=layout.slots.filesystem,
         change=change,
         check=check,
-        epoch=epoch,
-        keep_owners=keep_owners,
+        epoch=options.epoch,
+        keep_owners=options.keep_owners,
     )
 
 
@@ -140,6 +153,15 @@ class _Filling:
         for extra in self.layout.extras:
             self._extra(extra)
         self._data()
+
+    def used(self, root: Path) -> Iterator[Used]:
+        """Yield how much of each partition is used."""
+        contents = {extra.name: extra.content for extra in self.layout.extras if extra.filesystem is ExtraKind.NOTHING}
+        contents |= {name: root if name in filled_slots(self.layout) else None for name in places.SLOTS}
+        for partition in self.geometry.partitions:
+            content = contents.get(partition.name)
+            size = None if partition.name not in contents else 0 if content is None else content.stat().st_size
+            yield Used(partition=partition, size=size)
 
     def _boot(self, plan: BootPlan, files: BootFiles) -> None:
         content: dict[PurePosixPath, bytes | Path] = dict(_host_files(self.layout.boot_files))
