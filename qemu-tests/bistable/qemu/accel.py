@@ -55,7 +55,7 @@ def _boots(kind: Kind, folder: Path) -> bool:
         PurePosixPath("dev"): (stat.S_IFDIR | 0o755, b""),
     }
     (folder / "initrd").write_bytes(cpio.pack(files))
-    command = [
+    command: list[str | Path] = [
         hardware.program, *hardware.arguments, "-accel", KVM, "-cpu", hardware.processors[KVM], "-m", "256",
         "-nodefaults", "-display", "none", "-no-reboot", "-serial", f"file:{folder / 'console'}",
         "-kernel", system / "boot" / "vmlinuz", "-initrd", folder / "initrd",

@@ -1,4 +1,4 @@
-"""What is costly to make is made once and kept, by what it is made from; many processes may want it at the same time."""
+"""What is costly to make is made once and kept, by what it is made from; many processes may want it at one time."""
 
 import fcntl
 import hashlib
