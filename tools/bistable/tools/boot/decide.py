@@ -1,0 +1,324 @@
+"""What would boot, told from the bytes of the environment: the model of our boot scripts.
+
+It follows the real loaders step by step (bistable.tools.boot.render has the scripts): which copy is valid and which of
+two is newer, what the variables mean, and what is saved before the kernel starts. A table of cases runs real loaders
+and this beside each other.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from bistable.artifact.errors import RejectedError, RequestError
+from bistable.client.boot.table import RENEWED_TRIES, Table
+from bistable.tools.boot import envfiles, grubenv, ubootenv
+from bistable.tools.boot.checks import check_plan
+from bistable.tools.boot.plan import BootPlan, EnvironmentPlace, Loader
+from bistable.tools.boot.render import END, SEQUENCE, names_for_grub, names_for_uboot
+from bistable.tools.boot.state import State, orders_of, understood
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CopyState:
+    """One copy of the environment."""
+
+    valid: bool
+    newest: bool
+    """The boot script goes by it."""
+    sequence: int | None
+    """Its counter; None if it is not valid."""
+    why: str
+    """Why it is not valid; empty if it is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlotState:
+    """What the environment says of a slot."""
+
+    good: bool
+    tries: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What a boot script would do."""
+
+    slot: str | None
+    """Which slot it would start first; None: it finds none, gives tries again and starts from the beginning."""
+    counted: bool
+    """A try is used up by that."""
+    why: tuple[str, ...]
+    """Sentences for people, in the order of what happens."""
+    copies: tuple[CopyState, CopyState]
+    order: tuple[str, ...]
+    slots: Mapping[str, SlotState]
+    """Slot -> what is known of it before this boot."""
+    environment_after: bytes
+    """What the partition holds when the kernel is started, or the machine is reset."""
+    fallbacks: tuple[str, ...] = field(default=())
+    """What is tried next if the slot cannot be loaded, in this boot or, when a try was counted, in the next ones."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Read:
+    """What a loader finds: both copies and what the current one says."""
+
+    copies: tuple[CopyState, CopyState]
+    state: State
+    remarks: tuple[str, ...]
+    save: "_Save"
+
+
+_Save = Callable[[bytes, State], bytes | None]
+"""Saves a state: the bytes of the partition afterwards, or None if that fails. Keeps count of which copy is next."""
+
+
+def decide(plan: BootPlan, environment: bytes) -> Decision:
+    """Return what the plan's boot script would do with these bytes in the environment's partition.
+
+    Raises:
+        RequestError: the plan cannot be, or its loader keeps no environment on a partition.
+    """
+    check_plan(plan)
+    place = plan.environment
+    if place is None or plan.loader not in READERS:
+        raise RequestError(f"cannot tell what {plan.loader.value} would boot: it has no environment on a partition")
+    return _run(READERS[plan.loader](plan, place, environment), environment)
+
+
+def _run(found: _Read, environment: bytes) -> Decision:
+    """Do what the boot script does, up to the start of a kernel."""
+    state, why = found.state, list(found.remarks)
+    table = state.table
+    if not state.seen:
+        state = replace(state, seen=True)
+        after = found.save(environment, state)
+        why.append(
+            "the boot script leaves its mark" if after is not None else "the boot script cannot save the environment"
+        )
+        environment = environment if after is None else after
+    slot, counted, environment, reasons = _choose(state, environment, found.save)
+    return Decision(
+        slot=slot,
+        counted=counted,
+        why=(*why, *reasons),
+        copies=found.copies,
+        order=table.order,
+        slots={name: SlotState(good=name in table.good, tries=table.tries[name]) for name in table.names},
+        environment_after=environment,
+        fallbacks=tuple(other for other in table.candidates() if other != slot) if slot is not None else (),
+    )
+
+
+def _choose(state: State, environment: bytes, save: _Save) -> tuple[str | None, bool, bytes, list[str]]:
+    table = state.table
+    why: list[str] = []
+    for slot in table.order:
+        if slot in table.good:
+            return slot, False, environment, [*why, f"slot {slot} is good and booted without counting"]
+        if not table.tries[slot]:
+            why.append(f"slot {slot} has no tries left and is passed over")
+            continue
+        after = save(environment, replace(state, table=table.counted(slot)))
+        if after is not None:
+            left = table.tries[slot] - 1
+            return slot, True, after, [*why, f"slot {slot} is on trial and booted; {left} tries are left then"]
+        why.append(f"slot {slot} is on trial and passed over: the try cannot be counted")
+    return _give_again(state, environment, save, why)
+
+
+def _give_again(
+    state: State, environment: bytes, save: _Save, why: list[str]
+) -> tuple[str | None, bool, bytes, list[str]]:
+    why.append("no slot may be booted: all that are not forbidden get their tries again")
+    after = save(environment, replace(state, table=_renewed(state.table)))
+    if after is not None:
+        return None, False, after, why
+    first = state.table.order[0]
+    return first, False, environment, [*why, f"that cannot be saved either, so slot {first} is booted without counting"]
+
+
+def _renewed(table: Table) -> Table:
+    """Return the table with tries again; the boot script leaves alone the counts of other slots."""
+    again = [slot for slot in table.order if slot not in table.good]
+    return replace(table, tries={**table.tries, **dict.fromkeys(again, RENEWED_TRIES)})
+
+
+# U-Boot
+
+
+def _read_uboot(plan: BootPlan, place: EnvironmentPlace, environment: bytes) -> _Read:
+    # A script that imports names the variables it wants; U-Boot itself takes all.
+    names = names_for_uboot(plan) if plan.loader is Loader.UBOOT else None
+    read: list[tuple[ubootenv.Copy, dict[str, str]] | str] = []
+    for offset in place.offsets:
+        try:
+            copy = ubootenv.read_redundant(environment[offset : offset + place.size])
+            read.append((copy, copy.variables(names)))
+        except RejectedError as e:
+            read.append(e.what)
+    counters = [None if isinstance(one, str) else one[0].counter for one in read]
+    current = _newest(counters, ubootenv.second_is_newer)
+    variables = {} if current is None else _known(read[current])
+    state, remarks = understood(variables, _slots(plan))
+    counter = 0 if current is None else counters[current]
+    assert counter is not None
+    saver = _UbootSaver(place=place, current=current, counter=counter, kept=_others(variables, plan))
+    return _Read(copies=_copies(read, counters, current), state=state, remarks=_said(current, remarks), save=saver.save)
+
+
+def _known(one: tuple[ubootenv.Copy, dict[str, str]] | str) -> dict[str, str]:
+    return {} if isinstance(one, str) else one[1]
+
+
+def _others(variables: Mapping[str, str], plan: BootPlan) -> dict[str, str]:
+    """Return what U-Boot's own saveenv keeps beside our variables."""
+    ours = names_for_uboot(plan)
+    return {name: value for name, value in variables.items() if name not in ours}
+
+
+@dataclass(slots=True, kw_only=True)
+class _UbootSaver:
+    """Writes the copy that is not the current one, which then is; without a current one, the first."""
+
+    place: EnvironmentPlace
+    current: int | None
+    counter: int
+    kept: Mapping[str, str]
+
+    def save(self, environment: bytes, state: State) -> bytes | None:
+        """Return the partition with the state in its next copy."""
+        target = 1 if self.current == 0 else 0
+        self.counter = (self.counter + 1) % 256
+        values = {**self.kept, **state.variables()}
+        copy = ubootenv.build_copy(
+            dict(sorted(values.items())), self.place.size, counter=self.counter, fill=ubootenv.UBOOT_FILL
+        )
+        self.current = target
+        return _put(environment, self.place.offsets[target], copy)
+
+
+# GRUB
+
+_NO_DIRECTORY: Final = "cannot find the environment block: the directory on the partition is damaged"
+
+
+def _read_grub(plan: BootPlan, place: EnvironmentPlace, environment: bytes) -> _Read:
+    # Without the directory GRUB finds neither file. Damage in its unused parts would not matter; nobody writes there.
+    found = environment[envfiles.START : envfiles.END] == envfiles.directory(place.offsets, grubenv.SIZE)
+    read: list[dict[str, str] | str] = []
+    for offset in place.offsets:
+        try:
+            read.append(_grub_copy(environment[offset : offset + grubenv.SIZE], plan) if found else _NO_DIRECTORY)
+        except RejectedError as e:
+            read.append(e.what)
+    sequences = [None if isinstance(one, str) else int(one[SEQUENCE]) for one in read]
+    current = _newest(sequences, lambda first, second: second == (first + 1) % 10)
+    variables = None if current is None else read[current]
+    if variables is None or isinstance(variables, str):
+        state, remarks = understood({}, _slots(plan))
+    else:
+        state, remarks = understood(variables, _slots(plan))
+    sequence = 0 if current is None else sequences[current]
+    assert sequence is not None
+    saver = _GrubSaver(place=place, current=1 if current is None else current, sequence=sequence, found=found)
+    return _Read(
+        copies=_copies(read, sequences, current), state=state, remarks=_said(current, remarks), save=saver.save
+    )
+
+
+def _grub_copy(raw: bytes, plan: BootPlan) -> dict[str, str]:
+    values = grubenv.read_block(raw, names_for_grub())
+    for name in names_for_grub():
+        value = values.get(name, "")
+        if value not in _allowed(name, plan):
+            raise RejectedError(f"cannot use the environment block: {name} is {value!r}")
+    return values
+
+
+def _allowed(name: str, plan: BootPlan) -> tuple[str, ...] | str:
+    if name == "bistable_order":
+        return orders_of(_slots(plan))
+    if name == END:
+        return ("1",)
+    return tuple("01") if name.endswith(("_good", "_seen")) else tuple("0123456789")
+
+
+@dataclass(slots=True, kw_only=True)
+class _GrubSaver:
+    """Writes the copy that is not the current one; if its header is broken, the current one in place."""
+
+    place: EnvironmentPlace
+    current: int
+    sequence: int
+    found: bool
+
+    def save(self, environment: bytes, state: State) -> bytes | None:
+        """Return the partition with the state in one of its copies."""
+        other, following = 1 - self.current, (self.sequence + 1) % 10
+        after = self._store(environment, other, {SEQUENCE: str(following), **state.variables(), END: "1"})
+        if after is not None:
+            self.current, self.sequence = other, following
+            return after
+        return self._store(environment, self.current, {SEQUENCE: str(self.sequence), **state.variables(), END: "1"})
+
+    def _store(self, environment: bytes, copy: int, values: Mapping[str, str]) -> bytes | None:
+        if not self.found:
+            return None
+        offset = self.place.offsets[copy]
+        try:
+            block = grubenv.change_block(environment[offset : offset + grubenv.SIZE], values)
+            # The boot script reads what it has saved.
+            saved = grubenv.read_block(block, values) == values
+        except RejectedError:
+            return None
+        return _put(environment, offset, block) if saved else None
+
+
+# Both
+
+
+def _newest(counters: list[int | None], second_is_newer: Callable[[int, int], bool]) -> int | None:
+    first, second = counters
+    if first is None:
+        return None if second is None else 1
+    return 1 if second is not None and second_is_newer(first, second) else 0
+
+
+def _copies(
+    read: "list[tuple[ubootenv.Copy, dict[str, str]] | str] | list[dict[str, str] | str]",
+    counters: list[int | None],
+    current: int | None,
+) -> tuple[CopyState, CopyState]:
+    first, second = (
+        CopyState(
+            valid=not isinstance(one, str),
+            newest=current == number,
+            sequence=counters[number],
+            why=one if isinstance(one, str) else "",
+        )
+        for number, one in enumerate(read)
+    )
+    return first, second
+
+
+def _said(current: int | None, remarks: tuple[str, ...]) -> tuple[str, ...]:
+    if current is None:
+        return ("no copy of the environment is valid, so nothing is known of the slots",)
+    return (f"copy {current + 1} of the environment counts", *remarks)
+
+
+def _slots(plan: BootPlan) -> tuple[str, str]:
+    first, second = plan.slots
+    return first.name, second.name
+
+
+def _put(environment: bytes, offset: int, data: bytes) -> bytes:
+    return environment[:offset] + data + environment[offset + len(data) :]
+
+
+READERS: Final[Mapping[Loader, Callable[[BootPlan, EnvironmentPlace, bytes], _Read]]] = {
+    Loader.UBOOT: _read_uboot,
+    Loader.UBOOT_ENVIRONMENT: _read_uboot,
+    Loader.GRUB: _read_grub,
+}

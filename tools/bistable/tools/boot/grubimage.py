@@ -1,0 +1,48 @@
+"""GRUB as an EFI program, made of its modules by grub-mkimage."""
+
+import tempfile
+from pathlib import Path
+from typing import Final
+
+from bistable.artifact.errors import MachineError, RequestError
+from bistable.artifact.run import run
+
+PREFIX: Final = "/grub"
+"""Where GRUB looks for grub.cfg, on the partition that it was started from."""
+
+MODULES: Final = (
+    "part_gpt", "part_msdos", "fat", "ext2", "squash4", "iso9660", "normal", "configfile", "linux", "loadenv", "test",
+    "echo", "regexp", "reboot", "halt",
+)  # fmt: skip
+
+FORMATS: Final = {"amd64": ("x86_64-efi", "BOOTX64.EFI"), "arm64": ("arm64-efi", "BOOTAA64.EFI")}
+"""Architecture -> GRUB's name of it, and the name of the file that UEFI starts without being told."""
+
+DIRECTORIES: Final = (Path("/usr/lib/grub"), Path("/usr/local/lib/grub"), Path("/usr/share/grub"))
+
+_TIMEOUT: Final = 60.0
+
+
+def grub_image(architecture: str) -> tuple[str, bytes]:
+    """Return the name and the content of the EFI program.
+
+    Raises:
+        RequestError: there is no GRUB for UEFI of this architecture.
+        MachineError: GRUB's modules or its tool are not installed.
+    """
+    if architecture not in FORMATS:
+        raise RequestError(f"cannot make GRUB for {architecture}: only for {', '.join(FORMATS)}")
+    form, name = FORMATS[architecture]
+    modules = next((place / form for place in DIRECTORIES if (place / form / "moddep.lst").exists()), None)
+    if modules is None:
+        raise MachineError(
+            f"cannot make GRUB for {architecture}: its modules are not in {DIRECTORIES[0] / form}",
+            hint=f"install the package grub-efi-{architecture}-bin",
+        )
+    with tempfile.TemporaryDirectory() as directory:
+        made = Path(directory) / name
+        run(
+            ["grub-mkimage", "-O", form, "-d", modules, "-p", PREFIX, "-o", made, *MODULES],
+            timeout=_TIMEOUT,
+        )
+        return name, made.read_bytes()
