@@ -6,7 +6,12 @@ import click
 
 from bistable.artifact.cli.framework import LazyGroup
 
-COMMANDS: Final[dict[str, str]] = {}
+_HERE: Final = "bistable.tools.cli"
+COMMANDS: Final = {
+    "build": f"{_HERE}.image_build:build",
+    "convert": f"{_HERE}.image_convert:convert",
+    "inspect": f"{_HERE}.image_inspect:inspect",
+}
 
 
 @click.group(cls=LazyGroup, table=COMMANDS)

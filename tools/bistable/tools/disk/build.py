@@ -20,7 +20,7 @@ from bistable.tools.disk.fat import FatWish, make_fat
 from bistable.tools.disk.geometry import Geometry, Partition, boot_plan, filled_slots, identity, place
 from bistable.tools.disk.layout.model import ExtraKind, ExtraWish, Layout
 from bistable.tools.disk.outputs import Outputs, open_disk
-from bistable.tools.disk.slotimage import SlotWish, make_slot_image
+from bistable.tools.disk.slotimage import SlotImage, SlotWish, make_slot_image
 from bistable.tools.disk.sparse import Progress, copy_into, ignore, write_at
 from bistable.tools.disk.system import add_to_system, check_system, check_unchangeable, memory_files
 from bistable.tools.disk.table import write_table
@@ -36,7 +36,7 @@ class BuiltDisk:
     outputs: Outputs
     geometry: Geometry
     plan: BootPlan
-    root_kind: ImageKind
+    root: SlotImage
     stored: int
     mapped: int | None
 
@@ -75,7 +75,7 @@ def build_disk(layout: Layout, rootfs: Path, outputs: Outputs, options: BuildOpt
     try:
         with tempfile.TemporaryDirectory(dir=outputs.disk.parent, prefix=".bistable-") as staging, ExitStack() as stack:
             root = Path(staging) / "root"
-            kind = make_slot_image(rootfs, root, _slot_wish(layout, geometry, plan, files, options))
+            made = make_slot_image(rootfs, root, _slot_wish(layout, geometry, plan, files, options))
             with open_disk(outputs, stack) as disk:
                 disk.truncate(geometry.size)
                 filling = _Filling(disk, Path(staging), layout, geometry, options.epoch or 0, options.on_progress)
@@ -87,7 +87,7 @@ def build_disk(layout: Layout, rootfs: Path, outputs: Outputs, options: BuildOpt
                 kept.truncate(copy_into(root, kept, 0))
     except OSError as e:
         raise MachineError(f"cannot make {outputs.disk}: {e.strerror or e}") from e
-    return BuiltDisk(outputs=outputs, geometry=geometry, plan=plan, root_kind=kind, stored=stored, mapped=mapped)
+    return BuiltDisk(outputs=outputs, geometry=geometry, plan=plan, root=made, stored=stored, mapped=mapped)
 
 
 def _write_map(

@@ -34,8 +34,16 @@ class SlotWish:
     keep_owners: bool = False
 
 
-def make_slot_image(source: Path, target: Path, wish: SlotWish) -> ImageKind:
-    """Make the image `target`, which is not there yet, of `source`; return its kind.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlotImage:
+    """An image that was made: `left_out` says what of the source is not in it, and why."""
+
+    kind: ImageKind
+    left_out: tuple[str, ...] = ()
+
+
+def make_slot_image(source: Path, target: Path, wish: SlotWish) -> SlotImage:
+    """Make the image `target`, which is not there yet, of `source`.
 
     Raises:
         RequestError: the source is of no use, lacks something, or is larger than a slot.
@@ -46,20 +54,20 @@ def make_slot_image(source: Path, target: Path, wish: SlotWish) -> ImageKind:
         raise RequestError(f"cannot read the root file system {source}: it does not exist")
     found = ImageKind.UNKNOWN if source.is_dir() else image_kind(source)
     if found is ImageKind.UNKNOWN:
-        _make(source, target, wish)
-        found = wish.kind
+        made = SlotImage(kind=wish.kind, left_out=_make(source, target, wish))
     else:
         _take(source, target, found, wish)
+        made = SlotImage(kind=found)
     size = target.stat().st_size
     if size > wish.size:
         raise RequestError(
             f"cannot put {source} into a slot: it is an image of {size} bytes, and a slot has {wish.size}",
             hint="make [slots] size larger, or the image smaller",
         )
-    return found
+    return made
 
 
-def _make(source: Path, target: Path, wish: SlotWish) -> None:
+def _make(source: Path, target: Path, wish: SlotWish) -> tuple[str, ...]:
     options = ImageOptions(
         kind=wish.kind,
         epoch=wish.epoch,
@@ -72,7 +80,7 @@ def _make(source: Path, target: Path, wish: SlotWish) -> None:
         def add(builder: TreeBuilder, base: Path) -> None:
             wish.change(BuildingTree(builder, base, Path(staging), time=wish.epoch or 0))
 
-        make_image(source, target, options, add=add)
+        return make_image(source, target, options, add=add).left_out
 
 
 def _take(source: Path, target: Path, kind: ImageKind, wish: SlotWish) -> None:

@@ -1,16 +1,21 @@
 """Put the client into a root file system, as docs/how-to/set-up-a-device.md says."""
 
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
 from typing import Final
 
 from bistable.artifact.errors import RequestError
 from bistable.artifact.image import Kind
+from bistable.artifact.keys import read_verifiers
 from bistable.tools.disk.client.source import ClientSource, client_source
 from bistable.tools.disk.tree.folder import FolderTree
 from bistable.tools.disk.tree.port import RootTree
 
+KEYS: Final = "/etc/bistable/keys"
+SETTINGS: Final = "/etc/bistable/conf.d"
 SHARE: Final = "/usr/share/bistable"
 UNITS: Final = "/usr/lib/systemd/system"
 PYTHONS: Final = ("3.14", "3.13", "3.12", "3.11")
@@ -22,7 +27,7 @@ PLACES: Final[Mapping[str, tuple[str, int]]] = {
     "modules": (f"{SHARE}/modules", 0o755),
     "inventory": (f"{SHARE}/inventory", 0o755),
     "identity": (f"{SHARE}/identity", 0o755),
-    "conf.d": ("/etc/bistable/conf.d", 0o644),
+    "conf.d": (SETTINGS, 0o644),
     "systemd": (UNITS, 0o644),
     "tmpfiles.d": ("/usr/lib/tmpfiles.d", 0o644),
     "dbus-1": ("/usr/share/dbus-1", 0o644),
@@ -52,6 +57,18 @@ class Start(StrEnum):
     """A server, where memory is short: the service runs now and then."""
     BY_HAND = "by-hand"
     """People or programs, with bistablectl."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Configuration:
+    """What is said to the client beside where its slots are: nothing of it is needed to boot.
+
+    `verify_keys` are files of public keys by which artifacts have to be signed; `servers` are asked for updates.
+    """
+
+    artifact_name: str | None = None
+    verify_keys: tuple[Path, ...] = ()
+    servers: tuple[str, ...] = ()
 
 
 _ENABLED: Final[Mapping[Start, tuple[str, str]]] = {
@@ -84,10 +101,35 @@ def put_client(tree: RootTree, *, source: ClientSource, start: Start) -> None:
         tree.file(f"/usr/bin/{name}", _PROGRAM.format(module=module).encode(), mode=0o755)
     for target, mode, content in _placed(source.files):
         tree.file(target, content, mode=mode)
-    for directory in ("/etc/bistable/keys", "/etc/bistable/health.d"):
+    for directory in (KEYS, "/etc/bistable/health.d"):
         tree.directory(directory)
     wanted_by, unit = _ENABLED[start]
     tree.link(f"/etc/systemd/system/{wanted_by}.wants/{unit}", f"{UNITS}/{unit}")
+
+
+def put_configuration(tree: RootTree, wanted: Configuration) -> None:
+    """Put into `tree` what the client is told.
+
+    Raises:
+        RequestError: a key cannot be read, or two have the same name.
+    """
+    if wanted.artifact_name is not None:
+        tree.file("/etc/mender/artifact_info", f"artifact_name={wanted.artifact_name}\n".encode())
+    if wanted.verify_keys:
+        names = [path.name for path in wanted.verify_keys]
+        if len(set(names)) < len(names):
+            raise RequestError("cannot install two keys of the same name", hint="rename one of the files")
+        for path in wanted.verify_keys:
+            read_verifiers(path)
+            tree.file(f"{KEYS}/{path.name}", path.read_bytes())
+        tree.file(f"{SETTINGS}/20-keys.toml", _setting("trust", "verify-keys", [f"{KEYS}/{name}" for name in names]))
+    if wanted.servers:
+        tree.file(f"{SETTINGS}/60-server.toml", _setting("server", "urls", wanted.servers))
+
+
+def _setting(table: str, key: str, values: Sequence[str]) -> bytes:
+    # JSON's strings are TOML's.
+    return f"[{table}]\n{key} = {json.dumps(list(values))}\n".encode()
 
 
 def _packages_directory(tree: RootTree) -> str:

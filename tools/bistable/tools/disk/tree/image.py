@@ -50,7 +50,9 @@ class ImageTree:
         return ReadOnlyTree(self.volume).read(real)
 
     def file(self, path: str, content: bytes | Path, *, mode: int = 0o644) -> None:
-        """Put a file."""
+        """Put a file; one that is the same already stays as it is, so that the same image comes out."""
+        if self._is_same(path, content, mode):
+            return
         name = f"{len(self.new)}"
         staged = self.staging / name
         if isinstance(content, bytes):
@@ -66,7 +68,19 @@ class ImageTree:
 
     def link(self, path: str, target: str) -> None:
         """Put a symbolic link."""
+        if self._look(real_path(path, self._look, follow_last=False)) == (Kind.SYMLINK, target):
+            return
         self._put(path, Kind.SYMLINK, 0o777, target=target)
+
+    def _is_same(self, path: str, content: bytes | Path, mode: int) -> bool:
+        real = real_path(path, self._look, follow_last=False)
+        old = None if real in self.new else find(self.volume, real)
+        if old is None or old.path != real or old.kind is not Kind.FILE or old.mode != mode:
+            return False
+        size = len(content) if isinstance(content, bytes) else content.stat().st_size
+        if old.size != size:
+            return False
+        return self.read(real) == (content if isinstance(content, bytes) else content.read_bytes())
 
     def _put(self, path: str, kind: Kind, mode: int, *, source: str = "", target: str = "", size: int = 0) -> None:
         real = real_path(path, self._look, follow_last=False)
