@@ -320,3 +320,16 @@ def test_changes_are_against_what_was_told_and_not_what_was_last() -> None:
     assert shown.changes(progress(2), progress=False) == {}
     assert set(shown.changes(progress(2), progress=True)) == {"Progress"}
     assert shown.changes(progress(2), progress=True) == {}
+
+
+def test_a_bus_that_takes_nothing_for_a_while_loses_nothing_and_keeps_the_connection(tmp_path: Path) -> None:
+    async def test(served: Served) -> None:
+        peer = await listening(served)
+        with served.bus.asleep():
+            for number in range(1000):
+                served.service.show(replace(FULL, state="install" if number % 2 else "download"))
+        await peer.until(lambda message: message.member == "StateChanged" and message.body[1] == "install")
+        await everything(served, peer)
+        assert sum(message.member == "StateChanged" for message in peer.got) == 1000
+
+    with_server(tmp_path, test)

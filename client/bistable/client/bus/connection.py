@@ -2,8 +2,11 @@
 
 import asyncio
 import os
+import select
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any, Final
 
 from dbus_fast import BusType, Message, MessageFlag, MessageType, NameFlag, RequestNameReply
@@ -15,6 +18,9 @@ from bistable.client.bus.names import ACCESS_DENIED, DRIVER, DRIVER_PATH
 
 DRIVER_PATIENCE: Final = 25.0
 """Seconds for an answer of the bus itself, as other libraries have it."""
+
+ROOM_PATIENCE: Final = 0.01
+"""Seconds until a bus that takes nothing more is tried again."""
 
 INTERACTIVE: Final = MessageFlag.ALLOW_INTERACTIVE_AUTHORIZATION
 
@@ -33,6 +39,9 @@ class Connection:
     def __init__(self, bus: MessageBus, on_message: Callable[[Message], bool]) -> None:
         self._bus = bus
         self._on_message = on_message
+        self._under_way: asyncio.Future[None] | None = None
+        self._waiting: deque[tuple[Message, list[int]]] = deque()
+        self._again = False
         bus.add_message_handler(self._receive)
 
     @classmethod
@@ -95,7 +104,7 @@ class Connection:
         if not self._bus.connected:
             raise BusError(f"cannot call {member}: the connection to the bus is closed")
         try:
-            reply = await asyncio.wait_for(self._bus.call(message), patience)
+            reply = await asyncio.wait_for(self._call(message), patience)
         except TimeoutError as e:
             raise BusError(f"cannot wait for {destination} any longer: no answer to {member} in {patience:g} s") from e
         except (OSError, EOFError) as e:
@@ -146,22 +155,54 @@ class Connection:
 
     def send(self, message: Message, descriptors: Iterable[int] = ()) -> None:
         """Send a message; descriptors that go with it are closed when it is on its way."""
-        given = list(descriptors)
-        if not self._bus.connected:
-            close_all(given)
-            return
-        try:
-            sent = self._bus.send(message)
-        except BaseException:
-            close_all(given)
-            raise
+        self._waiting.append((message, list(descriptors)))
+        self._send_waiting()
 
-        def done(future: "asyncio.Future[None]") -> None:
-            close_all(given)
-            if not future.cancelled():
-                future.exception()  # a connection that broke off is told by `closed`
+    def _send_waiting(self) -> None:
+        """Send what waits, one after the other, as long as the bus takes it."""
+        while self._waiting and self._has_room():
+            message, given = self._waiting.popleft()
+            if not self._bus.connected:
+                close_all(given)
+                continue
+            try:
+                self._under_way = self._bus.send(message)
+            except BaseException:
+                close_all(given)
+                raise
+            self._under_way.add_done_callback(partial(self._sent, given))
+        if self._waiting and not self._again:
+            self._again = True
+            asyncio.get_running_loop().call_later(ROOM_PATIENCE, self._try_again)
 
-        sent.add_done_callback(done)
+    def _try_again(self) -> None:
+        self._again = False
+        self._send_waiting()
+
+    def _has_room(self) -> bool:
+        """Return whether a message can be handed to dbus-fast.
+
+        It writes at once, and gives the connection up when the bus is slow and takes nothing more (seen with 5.2.0).
+        """
+        descriptor = self._bus._fd  # there is no public name for it
+        if not self._bus.connected or descriptor is None:
+            return True
+        if self._under_way is not None and not self._under_way.done():
+            return False
+        poll = select.poll()
+        poll.register(descriptor, select.POLLOUT)
+        return bool(poll.poll(0))
+
+    async def _call(self, message: Message) -> Message | None:
+        while self._waiting or not self._has_room():
+            await asyncio.sleep(ROOM_PATIENCE)
+        return await self._bus.call(message)
+
+    def _sent(self, given: list[int], future: "asyncio.Future[None]") -> None:
+        close_all(given)
+        if not future.cancelled():
+            future.exception()  # a connection that broke off is told by `closed`
+        self._send_waiting()
 
     def _receive(self, message: Message) -> bool:
         if message.message_type in {MessageType.METHOD_RETURN, MessageType.ERROR}:
