@@ -99,6 +99,25 @@ class Probing(Protocol):
 
 
 @runtime_checkable
+class Placing(Protocol):
+    """A boot loader that loads kernels from a partition of its own, and not from the slots."""
+
+    def place(self, slot: SlotName, root: Path) -> None:
+        """Copy there what boots the slot, a forbidden one, whose file system is mounted at `root`; may be repeated.
+
+        Whatever happens, the other slot can be booted as before.
+        """
+
+
+@runtime_checkable
+class RebootArgument(Protocol):
+    """A boot loader whose trial needs a word with the restart, which its firmware forgets at the next one."""
+
+    def reboot_argument(self) -> str | None:
+        """Return what has to be passed to the reboot call for the trial; None if there is none to be made."""
+
+
+@runtime_checkable
 class Faulty(Protocol):
     """A boot loader that can tell what is wrong with its memory although it works."""
 

@@ -6,26 +6,15 @@ from pathlib import Path
 from typing import Final
 
 from bistable.client.errors import ProgramError, SlotError
-from bistable.client.run import run
+from bistable.client.mounting import unmount
 from bistable.client.slots import Slot, mounted_at
 
 AUTOMOUNTERS: Final = (Path("/media"), Path("/run/media"))
 """Where udisks2, and the udev scripts of Yocto, mount whatever they find."""
 
 MOST_MOUNTS: Final = 8
-UNMOUNT_SECONDS: Final = 60.0
-"""Unmounting writes what is dirty, to slow storage."""
 
 log = getLogger(__name__)
-
-
-def unmount(point: Path) -> None:
-    """Unmount what is mounted at `point`.
-
-    Raises:
-        ProgramError: it is in use.
-    """
-    run(["umount", point], timeout=UNMOUNT_SECONDS)
 
 
 def free_from_automounts(

@@ -7,6 +7,7 @@ small processor a hash takes longer than all the rest.
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from logging import getLogger
 from pathlib import Path
@@ -14,14 +15,15 @@ from typing import Final, Protocol
 
 from bistable.artifact.errors import RejectedError
 from bistable.artifact.model import PayloadFile
-from bistable.client.boot.ports import Bootloader, Canary, Rearming
-from bistable.client.errors import NotBootedError, SlotError, UnsuitableError
+from bistable.client.boot.ports import Bootloader, Canary, Placing, Rearming
+from bistable.client.errors import NotBootedError, ProgramError, SlotError, UnsuitableError
 from bistable.client.install.medium import open_medium
 from bistable.client.install.mounts import free_from_automounts
 from bistable.client.install.readback import digest_of, digest_of_edges
 from bistable.client.install.verified import VerifiedImage, forget, recall, remember
 from bistable.client.install.writer import SlotWriter, Written
 from bistable.client.model import OnProgress, RebootNeed, SlotName, ignore_progress
+from bistable.client.mounting import mounted_for_reading
 from bistable.client.slots import SlotPair, size_of
 
 PAYLOAD_TYPE: Final = "rootfs-image"
@@ -66,7 +68,8 @@ class RootfsPayload:
     """Installs the image of one update from `origin`, the slot that ran when it began, into the other one.
 
     `running` says which slot runs now, or raises SlotError; `note` is a file on the data partition for what is known
-    of the written image. A new object with the same arguments goes on where another one was interrupted.
+    of the written image; `mounted` mounts a slot for reading. A new object with the same arguments goes on where
+    another one was interrupted.
     """
 
     def __init__(
@@ -79,6 +82,7 @@ class RootfsPayload:
         note: Path,
         settings: RootfsSettings | None = None,
         on_progress: OnProgress = ignore_progress,
+        mounted: Callable[[Path], AbstractContextManager[Path]] = mounted_for_reading,
     ) -> None:
         self._origin = origin
         self._target = pair.other(origin)
@@ -87,6 +91,7 @@ class RootfsPayload:
         self._note = note
         self._settings = settings or RootfsSettings()
         self._on_progress = on_progress
+        self._mounted = mounted
 
     def download(self, files: Iterable[ImageFile]) -> None:
         """Write the image to the target slot and prove that it is there; the slot can be booted only after `arm`.
@@ -126,12 +131,19 @@ class RootfsPayload:
         return True
 
     def install(self) -> None:
-        """Make sure that the target still holds what was verified; it is not touched.
+        """Make sure that the target still holds what was verified, which is not touched, and copy what boots it.
+
+        Most boot loaders load it from the slot itself; for the others it is copied to where they look.
 
         Raises:
-            SlotError: it does not.
+            SlotError: it does not, or its file system cannot be mounted.
+            BootError: what boots it is not in it, or cannot be copied.
         """
         self._check_target()
+        if isinstance(self._boot, Placing):
+            self._place(self._boot)
+            # A file system with a journal to play back would have been written to, and is not what was verified.
+            self._check_target()
 
     def reboot_need(self) -> RebootNeed:
         """Return that the device has to be rebooted."""
@@ -291,6 +303,17 @@ class RootfsPayload:
                 f"cannot use slot {self._target.name}: its content is not what was verified any more",
                 hint=f"let nothing mount {self._target.device}, and start the update again",
             )
+
+    def _place(self, boot: Placing) -> None:
+        device = self._target.device
+        try:
+            with self._mounted(device) as root:
+                boot.place(self._target.name, root)
+        except (ProgramError, OSError) as e:
+            raise SlotError(
+                f"cannot take what boots slot {self._target.name} out of {device}: {e}",
+                hint=e.hint if isinstance(e, ProgramError) else None,
+            ) from e
 
     def _check_runs(self, wanted: SlotName, why: str) -> None:
         running = self._running()
