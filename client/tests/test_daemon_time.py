@@ -500,3 +500,12 @@ def test_a_pause_that_nobody_comes_back_to_ends(stations: Stations) -> None:
     station.until_held(Point.INSTALL)
     pass_time_until(station, station.results)
     assert station.results() == ["success"]
+
+
+def test_who_holds_a_paused_update_as_well_is_shown_at_once(stations: Stations) -> None:
+    station = held_by_an_application(stations)
+    assert station.running is not None
+    second = station.running.do(lambda service: service.inhibit([Point.INSTALL], "backup", "runs", "block", None))
+    station.until(lambda view: view.held_by == ("kiosk: a film", "backup: runs"))
+    second.release()
+    station.until(lambda view: view.held_by == ("kiosk: a film",))

@@ -21,6 +21,7 @@ from client_service import (
     pause_state,
     status_of,
     steps,
+    until,
 )
 
 from bistable.client.bus.failures import NotHeldError
@@ -537,3 +538,16 @@ def test_commit_and_rollback_by_hand(stations: Stations) -> None:
 
 def test_the_point_of_every_pause_can_be_told() -> None:
     assert {pause_state(point) for point in Point} == set(PAUSES)
+
+
+def test_a_login_that_was_asked_for_is_told_once(stations: Stations) -> None:
+    station = stations.station()
+    running = station.serve()
+    station.servers[0].wait_for(lambda server: bool(server.of("next")))
+    running.run(running.service.send_inventory())
+    running.tokens.clear()
+    assert running.run(running.service.fetch_token())
+    until(lambda: bool(running.tokens))
+    # Whatever else the login had to tell was told before the answer to this.
+    running.run(running.service.send_inventory())
+    assert len(running.tokens) == 1

@@ -72,6 +72,7 @@ class DaemonService:
         self._asker = ThreadPoolExecutor(1, thread_name_prefix="asker")
         self._viewer = Viewer()
         self._token_listeners: list[Callable[[str, str], None]] = []
+        self._tokens_told = 0
         self._record: Record | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._told_at = clock()
@@ -505,17 +506,21 @@ class DaemonService:
         return True
 
     async def _login(self) -> None:
+        told = self._tokens_told
         try:
             await self._run(self._made.leader.login)
         except BistableError as e:
             log.info("%s", e.what)
-        self._show_token(self._made.standing())
+        if told == self._tokens_told:
+            # Whoever asked waits for a signal, also if there is no token, or still the same.
+            self._show_token(self._made.standing())
 
     def subscribe_token(self, listener: Callable[[str, str], None]) -> None:
         """Have `listener` called after each login attempt."""
         self._token_listeners.append(listener)
 
     def _show_token(self, standing: Standing) -> None:
+        self._tokens_told += 1
         for listener in self._token_listeners:
             listener(standing.token or "", standing.server or "")
 
