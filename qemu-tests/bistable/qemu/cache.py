@@ -33,25 +33,26 @@ def digest(*parts: str | bytes | Path) -> str:
     return whole.hexdigest()[:20]
 
 
-def made(name: str, key: str, make: Callable[[Path], None]) -> Path:
+def made(name: str, key: str, make: Callable[[Path], None], *, kept: int = KEPT) -> Path:
     """Return what is kept under the name and key, a file or a folder; if it is not there, `make` makes it.
 
-    `make` gets a path that does not exist, in a private folder. Only what it finished is kept.
+    `make` gets a path that does not exist, in a private folder. Only what it finished is kept. `kept` is how many of
+    one name there may be.
     """
     place = folder() / name
     place.mkdir(exist_ok=True)
-    kept = place / key
+    result = place / key
     with locked(place):
-        if not kept.exists():
+        if not result.exists():
             staging = place / f".making-{key}"
             shutil.rmtree(staging, ignore_errors=True)
             staging.mkdir()
             make(staging / "made")
-            (staging / "made").rename(kept)
+            (staging / "made").rename(result)
             staging.rmdir()
-            _forget(place)
-        os.utime(kept)
-    return kept
+            _forget(place, kept)
+        os.utime(result)
+    return result
 
 
 @contextmanager
@@ -62,9 +63,9 @@ def locked(place: Path) -> Iterator[None]:
         yield
 
 
-def _forget(place: Path) -> None:
+def _forget(place: Path, kept: int) -> None:
     found = sorted((item for item in place.iterdir() if not item.name.startswith(".")), key=lambda item: -_used(item))
-    for old in found[KEPT:]:
+    for old in found[kept:]:
         if old.is_dir() and not old.is_symlink():
             shutil.rmtree(old, ignore_errors=True)
         else:

@@ -81,7 +81,7 @@ class Console:
             raise MisuseError("cannot listen to a machine that is off")
         names, limit = list(wanted), scaled(seconds)
         deaths = [death for death in DEATHS if death not in self._tolerated]
-        patterns: list[re.Pattern[str] | type[pexpect.EOF] | type[pexpect.TIMEOUT]]
+        patterns: list[re.Pattern[str] | type[pexpect.EOF | pexpect.TIMEOUT]]
         patterns = [*wanted.values(), *(re.compile(re.escape(death)) for death in deaths)]
         try:
             found = self._line.expect_list(patterns, timeout=limit)

@@ -1,28 +1,20 @@
 """Our client, as a device gets it: from the wheel, with the files that a distribution's package would add."""
 
 import os
-import shutil
 import sys
-import zipfile
 from pathlib import Path
 from typing import Final
 
 from bistable.artifact.errors import MachineError
 from bistable.qemu import cache
-from bistable.qemu.rootfs.small import add_program
 from bistable.qemu.run import run
+from bistable.tools.disk import Start, client_source, install_client
 
 CHECKOUT: Final = Path(__file__).parents[4]
 BUILD_SECONDS: Final = 120.0
 COMPILE_SECONDS: Final = 300.0
 
 _SOURCES: Final = ("artifact/bistable", "client/bistable", "tools/bistable")
-_PACKAGES: Final = Path("usr", "lib", "python3", "dist-packages")
-_PROGRAM: Final = """#!/usr/bin/python3
-import sys
-from {module} import {function}
-sys.exit({function}())
-"""
 
 
 def build_wheel() -> Path:
@@ -50,21 +42,8 @@ def build_wheel() -> Path:
 
 
 def install(wheel: Path, root: Path) -> None:
-    """Install the wheel, the client's programs and what belongs to them in a root filesystem."""
-    packages = root / _PACKAGES
-    packages.mkdir(parents=True, exist_ok=True)
-    with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(packages)
-    # What a device has no use for.
-    shutil.rmtree(packages / "bistable" / "tools", ignore_errors=True)
-    for name, module in (("bistablectl", "bistable.client.ctl"), ("bistabled", "bistable.client.daemon")):
-        add_program(root / "usr" / "bin" / name, _PROGRAM.format(module=module, function="main"))
-    brought = CHECKOUT / "client" / "dist"
-    shared = root / "usr" / "share" / "bistable"
-    for name in ("modules", "inventory", "identity"):
-        shutil.copytree(brought / name, shared / name, dirs_exist_ok=True)
-    for name in ("etc/bistable/conf.d", "etc/bistable/health.d"):
-        (root / name).mkdir(parents=True, exist_ok=True)
+    """Install the client of the wheel in a root filesystem, as the product's own image builder does."""
+    install_client(root, source=client_source(wheel), start=Start.BY_HAND)
 
 
 def compile_python(root: Path, folder: Path) -> None:
