@@ -45,14 +45,23 @@ def read_release(image: Path) -> ImageRelease:
         RejectedError: it is damaged, or a file in it is unreasonably large.
     """
     with open_image(image) as volume:
-        os_release = next((text for path in _OS_RELEASE if (text := _text(volume, path)) is not None), "")
-        present = (name for name, paths in DATABASES.items() if any(find(volume, path) for path in paths))
-        return ImageRelease(
-            os_release=MappingProxyType(dict(_assignments(os_release))),
-            artifact_info=MappingProxyType(dict(_assignments(_text(volume, _ARTIFACT_INFO) or ""))),
-            has_client_configuration=find(volume, _CONFIGURATION) is not None,
-            package_database=next(present, None),
-        )
+        return release_in(volume)
+
+
+def release_in(volume: Volume) -> ImageRelease:
+    """Read what the root file system in an open image says of itself.
+
+    Raises:
+        RejectedError: it is damaged, or a file in it is unreasonably large.
+    """
+    os_release = next((text for path in _OS_RELEASE if (text := _text(volume, path)) is not None), "")
+    present = (name for name, paths in DATABASES.items() if any(find(volume, path) for path in paths))
+    return ImageRelease(
+        os_release=MappingProxyType(dict(_assignments(os_release))),
+        artifact_info=MappingProxyType(dict(_assignments(_text(volume, _ARTIFACT_INFO) or ""))),
+        has_client_configuration=find(volume, _CONFIGURATION) is not None,
+        package_database=next(present, None),
+    )
 
 
 def _text(volume: Volume, path: str) -> str | None:

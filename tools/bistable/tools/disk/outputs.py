@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from bistable.artifact.errors import RequestError
+from bistable.artifact.errors import MachineError, RequestError
 from bistable.artifact.files import replacing, write_all
+from bistable.artifact.model import Compression
+from bistable.artifact.streams import open_decompressor
 from bistable.artifact.zstd import Settings, encoder
-from bistable.tools.disk.sparse import CHUNK, Progress, ignore
+from bistable.tools.disk.sparse import CHUNK, Progress, ignore, write_pieces
 
 COMPRESSED: Final = ".zst"
 MAP: Final = ".bmap"
@@ -74,3 +76,22 @@ def compress(source: BinaryIO, target: BinaryIO, *, on_progress: Progress = igno
         at += len(chunk)
         on_progress(len(chunk))
     write_all(target, frame.flush())
+
+
+def decompress(source: BinaryIO, target: BinaryIO, name: str, *, on_progress: Progress = ignore) -> None:
+    """Write what is compressed in `source`, called `name`, to the empty file `target`, with holes for zeros.
+
+    Raises:
+        RejectedError: it is damaged or cut off.
+        MachineError: the disk is full.
+    """
+    reader = open_decompressor(source, Compression.ZSTD, member=name)
+    at = 0
+    try:
+        while chunk := reader.read(CHUNK):
+            write_pieces(target, at, chunk)
+            at += len(chunk)
+            on_progress(len(chunk))
+        target.truncate(at)
+    except OSError as e:
+        raise MachineError(f"cannot unpack {name}: {e.strerror}") from e

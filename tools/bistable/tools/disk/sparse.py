@@ -51,10 +51,27 @@ def copy_into(source: Path, target: BinaryIO, position: int, *, on_progress: Pro
             chunk = os.pread(file.fileno(), min(CHUNK, size - start), start) if start < size else b""
             if start < size and not chunk:
                 raise RequestError(f"cannot read {source}: it became shorter while it was read")
-            _write_pieces(target, position + start, chunk)
+            write_pieces(target, position + start, chunk)
             on_progress(len(chunk))
             at = start + len(chunk)
         return size
+
+
+def copy_part(source: BinaryIO, start: int, size: int, target: BinaryIO) -> None:
+    """Copy `size` bytes of `source` from `start` on to the start of the empty file `target`; fewer if it ends there.
+
+    Raises:
+        OSError: it cannot be read or written.
+    """
+    at = start
+    while at < start + size:
+        at = _next_data(source, at, start + size)
+        chunk = os.pread(source.fileno(), min(CHUNK, start + size - at), at)
+        if not chunk:
+            break
+        write_pieces(target, at - start, chunk)
+        at += len(chunk)
+    target.truncate(size)
 
 
 def _next_data(file: BinaryIO, at: int, size: int) -> int:
@@ -64,7 +81,8 @@ def _next_data(file: BinaryIO, at: int, size: int) -> int:
         return size
 
 
-def _write_pieces(target: BinaryIO, position: int, chunk: bytes) -> None:
+def write_pieces(target: BinaryIO, position: int, chunk: bytes) -> None:
+    """Write `chunk` at `position`, but for pieces of zeros: there are only zeros so far."""
     for start in range(0, len(chunk), PIECE):
         piece = chunk[start : start + PIECE]
         if piece != _ZEROS[: len(piece)]:

@@ -30,13 +30,16 @@ _ATTRIBUTE_LIMIT: Final = 64 * KIB
 class ExtVolume:
     """A file system in `file`, which is called `name` in errors; nothing of it is believed without a check.
 
+    It begins at `start`, in bytes: a partition of a disk image is read where it is.
+
     Raises:
         RejectedError: no such file system, damaged, or one whose journal was not written back.
         UnsupportedError: it uses a feature that this reader does not know.
     """
 
-    def __init__(self, file: BinaryIO, name: str) -> None:
+    def __init__(self, file: BinaryIO, name: str, *, start: int = 0) -> None:
         self._descriptor = file.fileno()
+        self._start = start
         self._name = name
         self.superblock = superblock.parse_superblock(self._read_some(superblock.OFFSET, superblock.SIZE), name)
         if self.superblock.needs_recovery:
@@ -207,7 +210,7 @@ class ExtVolume:
 
     def _read_some(self, at: int, size: int) -> bytes:
         """Read `size` bytes, or fewer at the end of the image."""
-        return os.pread(self._descriptor, size, at)
+        return os.pread(self._descriptor, size, self._start + at)
 
     def _damaged(self, why: str) -> RejectedError:
         return superblock.damaged(self._name, why)
