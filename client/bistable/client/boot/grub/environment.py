@@ -11,6 +11,7 @@ import os
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
+from pathlib import Path
 from typing import Final, Protocol
 
 from bistable.client.boot.grub.block import SIZE, BadBlockError
@@ -24,6 +25,11 @@ BLKFLSBUF: Final = 0x1261
 
 LOOKED_AT: Final = 1024 * 1024
 """Bytes from the start of a partition in which every file system and every RAID leaves a sign of itself."""
+
+DIRECTORY: Final = range(16 * 2048, 21 * 2048)
+DIRECTORY_SIGNS: Final[Mapping[int, bytes]] = {0: b"\x01CD001\x01", 40: b"BOOT_ENV "}
+"""GRUB finds the blocks as files of an ISO 9660 file system that nobody else has a use for: where it is, and what it
+holds at which of its bytes."""
 
 SETTING: Final = "boot.grub-copies"
 
@@ -159,7 +165,7 @@ class RawBlocks:
 
     def alone(self) -> bool:
         """Return whether all that is around the copies is blank."""
-        return all(self._blank_around(place) for place in dict.fromkeys(place.path for place in self._places))
+        return all(self._blank_around(path) for path in dict.fromkeys(place.path for place in self._places))
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -168,11 +174,13 @@ class RawBlocks:
             take_lock(file, timeout=self._timeout, name=self._places[0].path)
             yield
 
-    def _blank_around(self, path: object) -> bool:
-        places = [place for place in self._places if place.path == path]
-        found = bytearray(_read(places[0], LOOKED_AT, 0))
-        for place in sorted(places, key=lambda place: -place.offset):
-            del found[place.offset : place.offset + SIZE]
+    def _blank_around(self, path: Path) -> bool:
+        ours = [range(place.offset, place.offset + SIZE) for place in self._places if place.path == path]
+        found = bytearray(_read(Place(path=path), LOOKED_AT, 0))
+        if all(found.startswith(sign, DIRECTORY.start + at) for at, sign in DIRECTORY_SIGNS.items()):
+            ours.append(DIRECTORY)
+        for part in sorted(ours, key=lambda part: -part.start):
+            del found[part.start : part.stop]
         return not found or (found[0] in {0x00, 0xFF} and found.count(found[0]) == len(found))
 
 
