@@ -62,6 +62,14 @@ class Boot:
         return kernels[0].split()[1] if kernels else None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """Reads or writes that touch a sector of the environment's partition fail."""
+
+    kind: str
+    sector: int
+
+
 class Disk:
     """A disk of a few MiB with boot partition, environment and two slots."""
 
@@ -121,9 +129,9 @@ def _put_fat(path: Path, number: int, content: Mapping[PurePosixPath, bytes]) ->
 
 
 def boot_uboot(
-    disk: Disk, *, bad_sectors: Sequence[int] = (), bios: Path = UBOOT, board: Mapping[str, str] = BOARD
+    disk: Disk, *, faults: Sequence[Fault] = (), bios: Path = UBOOT, board: Mapping[str, str] = BOARD
 ) -> Boot:
-    """Start U-Boot once; writes to `bad_sectors` of the environment's partition fail."""
+    """Start U-Boot once."""
     flash = disk.path.with_name("flash0.img"), disk.path.with_name("flash1.img")
     for file, content in zip(
         flash, (bios.read_bytes(), build_copy(board, FLASH_ENVIRONMENT, counter=None)), strict=True
@@ -136,12 +144,12 @@ def boot_uboot(
             "qemu-system-aarch64", "-M", "virt,gic-version=3", "-cpu", "cortex-a57", "-m", "256",
             "-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={flash[0]}",
             "-drive", f"if=pflash,unit=1,format=raw,readonly=on,file={flash[1]}",
-            *_drive(disk, bad_sectors),
+            *_drive(disk, faults),
         ],
     )  # fmt: skip
 
 
-def boot_grub(disk: Disk, *, bad_sectors: Sequence[int] = ()) -> Boot:
+def boot_grub(disk: Disk, *, faults: Sequence[Fault] = ()) -> Boot:
     """Start OVMF and GRUB once."""
     variables = disk.path.with_name("vars.fd")
     shutil.copyfile(OVMF_VARS, variables)
@@ -150,18 +158,24 @@ def boot_grub(disk: Disk, *, bad_sectors: Sequence[int] = ()) -> Boot:
             "qemu-system-x86_64", "-M", "q35", "-cpu", "max", "-m", "192", "-vga", "none",
             "-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={OVMF_CODE}",
             "-drive", f"if=pflash,unit=1,format=raw,file={variables}",
-            *_drive(disk, bad_sectors),
+            *_drive(disk, faults),
         ],
     )  # fmt: skip
 
 
-def _drive(disk: Disk, bad_sectors: Sequence[int]) -> list[str]:
+def _drive(disk: Disk, faults: Sequence[Fault]) -> list[str]:
     start, _ = PARTITIONS[ENVIRONMENT]
     errors = [
-        {"event": "none", "iotype": "write", "sector": start * MIB // SECTOR + sector, "errno": 5, "once": False,
-         "immediately": False}
-        for sector in bad_sectors
-    ]  # fmt: skip
+        {
+            "event": "none",
+            "iotype": fault.kind,
+            "sector": start * MIB // SECTOR + fault.sector,
+            "errno": 5,
+            "once": False,
+            "immediately": False,
+        }
+        for fault in faults
+    ]
     image = {"driver": "file", "filename": str(disk.path), "cache": {"no-flush": True}}
     driver = {"driver": "blkdebug", "image": image, "inject-error": errors} if errors else image
     node = {"driver": "raw", "node-name": "d0", "file": driver}

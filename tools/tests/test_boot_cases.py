@@ -1,0 +1,102 @@
+"""Boot scripts in real boot loaders, case by case, beside what `decide` says of the same bytes."""
+
+import shutil
+from pathlib import Path, PurePosixPath
+
+import pytest
+from boot_cases import CASES, Case
+from boot_machines import OVMF_CODE, SLOT_A, SLOT_B, UBOOT, Boot, Disk, boot_grub, boot_uboot, make_disk
+from boot_plans import KERNEL, plan_for
+from boot_programs import needs
+from boot_stand_ins import amd64_kernel, arm64_kernel
+
+from bistable.tools.boot import BootFiles, BootPlan, Decision, Loader, decide, prepare_boot
+
+pytestmark = pytest.mark.boots
+
+BOOTS = {Loader.UBOOT: boot_uboot, Loader.GRUB: boot_grub}
+KERNELS = {Loader.UBOOT: arm64_kernel, Loader.GRUB: amd64_kernel}
+FIRMWARE = {Loader.UBOOT: ("qemu-system-aarch64", UBOOT), Loader.GRUB: ("qemu-system-x86_64", OVMF_CODE)}
+
+PREPARED: dict[Loader, BootFiles] = {}
+
+
+@pytest.fixture(scope="module")
+def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where disks are made once, to be copied for each case."""
+    return tmp_path_factory.mktemp("disks")
+
+
+def _rows() -> list[object]:
+    rows = []
+    for case in CASES:
+        for loader in case.loaders:
+            # U-Boot takes half a second, OVMF with GRUB four.
+            marks = [pytest.mark.slow] if loader is Loader.GRUB and not case.quick else []
+            rows.append(pytest.param(loader, case, id=f"{loader.value}: {case.name}", marks=marks))
+    return rows
+
+
+def machine(workshop: Path, loader: Loader, directory: Path, kernels: str) -> tuple[BootPlan, Disk]:
+    needs("mkfs.vfat", "mcopy", "sfdisk", FIRMWARE[loader][0], FIRMWARE[loader][1])
+    plan = plan_for(loader)
+    if loader not in PREPARED:
+        PREPARED[loader] = prepare_boot(plan)
+    made = workshop / f"{loader.value}-{kernels}.img"
+    if not made.exists():
+        make_disk(made, PREPARED[loader], _slots(loader, kernels))
+    shutil.copyfile(made, directory / "disk.img")
+    return plan, Disk(directory / "disk.img")
+
+
+def _slots(loader: Loader, kernels: str) -> dict[int, dict[PurePosixPath, bytes]]:
+    return {
+        number: {KERNEL: KERNELS[loader](f"KERNEL {slot}\n")} if slot in kernels else {}
+        for slot, number in (("a", SLOT_A), ("b", SLOT_B))
+    }
+
+
+def check(decision: Decision, boot: Boot, after: bytes, case: Case) -> None:
+    """The model agrees with the loader, as far as the model knows: it does not know of broken disks and kernels."""
+    if case.faults:
+        return
+    if decision.slot is None or decision.slot in case.kernels:
+        assert decision.slot == boot.started
+    if decision.slot is None or decision.slot in case.kernels or decision.counted:
+        assert decision.environment_after == after
+
+
+@pytest.mark.parametrize(("loader", "case"), _rows())
+def test_the_boot_script_starts_what_it_should_and_the_model_says_so(
+    loader: Loader, case: Case, tmp_path: Path, workshop: Path
+) -> None:
+    plan, disk = machine(workshop, loader, tmp_path, case.kernels)
+    disk.set_environment(case.environment(loader))
+    started = []
+    for number in range(len(case.starts)):
+        decision = decide(plan, disk.environment())
+        boot = BOOTS[loader](disk, faults=case.faults)
+        started.append(boot.started)
+        if number == 0:
+            assert [line for line in case.says if line not in boot.said] == [], boot.said
+        check(decision, boot, disk.environment(), case)
+    assert tuple(started) == case.starts
+
+
+@pytest.mark.parametrize("loader", [Loader.UBOOT, Loader.GRUB])
+def test_a_new_device_boots_its_first_slot_and_leaves_the_canary(
+    loader: Loader, tmp_path: Path, workshop: Path
+) -> None:
+    plan, disk = machine(workshop, loader, tmp_path, "ab")
+    decision = decide(plan, disk.environment())
+    boot = BOOTS[loader](disk)
+    assert boot.said == [
+        "bistable: copies=ok,ok current=0 order=a a=good b=no",
+        "bistable: booting slot a",
+        "KERNEL a",
+    ]
+    assert decision.slot == "a"
+    assert disk.environment() == decision.environment_after
+    settled = disk.environment()
+    assert BOOTS[loader](disk).started == "a"
+    assert disk.environment() == settled
