@@ -18,7 +18,7 @@ SKIPPABLE_MAGICS: Final = tuple(bytes([first]) + b"\x2a\x4d\x18" for first in ra
 BLOCK_SIZE: Final = 128 * KIB
 BLOCK_HEADER_SIZE: Final = 3
 RLE_BLOCK: Final = 1
-BATCH: Final = 2
+BATCH: Final = 4
 """Blocks of one call: encoders make them as small as 10 KiB, and each call costs as much as 10 KiB of content."""
 
 PIECE: Final = 64 * KIB
