@@ -8,7 +8,7 @@ import click
 from bistable.artifact.cli.framework import Example, command, option
 from bistable.artifact.cli.options import FILE, output_options
 from bistable.artifact.cli.render import Console
-from bistable.tools.cli.imageclient import ClientChoice, client_options
+from bistable.tools.cli.imageclient import NONE, ClientChoice, client_options
 from bistable.tools.cli.imageoutput import (
     DiskOutput,
     built_view,
@@ -54,7 +54,7 @@ CONTENT = "Content"
     section=CONTENT,
     help="Keep the owners that files have in the directory; else root owns all. A tar's are always kept.",
 )
-@client_options(default=None)
+@client_options(default=NONE)
 @settings_option
 @disk_output_options
 @output_options

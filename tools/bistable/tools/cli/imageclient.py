@@ -11,12 +11,14 @@ from bistable.artifact.cli.framework import option
 from bistable.artifact.cli.options import FILE, bundle
 
 if TYPE_CHECKING:
+    from bistable.tools.disk.client import ClientSource, Configuration, Start
     from bistable.tools.disk.tree import Change, RootTree
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 CLIENT: Final = "Client"
 OWN: Final = "own"
+NONE: Final = "none"
 STARTS: Final = ("service", "timer", "by-hand")
 
 
@@ -24,38 +26,58 @@ STARTS: Final = ("service", "timer", "by-hand")
 class ClientChoice:
     """What the options said of the client."""
 
-    client: str | None
+    client: str
     start: str
     artifact_name: str | None
     verify_keys: tuple[Path, ...]
     servers: tuple[str, ...]
 
+    def source(self) -> "ClientSource | None":
+        """Return the client that is to be installed, None if none is.
+
+        Raises:
+            RequestError: there is none where the option says.
+        """
+        from bistable.tools.disk.client import client_source
+
+        if self.client == NONE:
+            return None
+        return client_source(None if self.client == OWN else Path(self.client))
+
+    def start_mode(self) -> "Start":
+        """Return who leads updates."""
+        from bistable.tools.disk.client import Start
+
+        return Start(self.start)
+
+    def configuration(self) -> "Configuration":
+        """Return what the client is told."""
+        from bistable.tools.disk.client import Configuration
+
+        return Configuration(
+            artifact_name=self.artifact_name, verify_keys=tuple(self.verify_keys), servers=tuple(self.servers)
+        )
+
     def change(self) -> "Change":
         """Return what puts the client, and what it is told, into a root file system.
 
         Raises:
-            RequestError: there is no client where the options say.
+            RequestError: there is no client where the option says.
         """
-        from bistable.tools.disk.client import Configuration, Start, client_source, put_client, put_configuration
+        from bistable.tools.disk.client import put_client, put_configuration
 
-        source = None
-        if self.client is not None:
-            source = client_source(None if self.client == OWN else Path(self.client))
-        wanted = Configuration(
-            artifact_name=self.artifact_name, verify_keys=tuple(self.verify_keys), servers=tuple(self.servers)
-        )
+        source, start, configuration = self.source(), self.start_mode(), self.configuration()
 
         def change(tree: "RootTree") -> None:
             if source is not None:
-                put_client(tree, source=source, start=Start(self.start))
-            put_configuration(tree, wanted)
+                put_client(tree, source=source, start=start)
+            put_configuration(tree, configuration)
 
         return change
 
 
-def client_options(*, default: str | None) -> Callable[[F], F]:
+def client_options(*, default: str) -> Callable[[F], F]:
     """Add the options, handed over as `client`; `default` is what --client is by default."""
-    without = "by default none is" if default is None else f"{default} by default"
 
     def decorate(function: F) -> F:
         return bundle(
@@ -66,9 +88,10 @@ def client_options(*, default: str | None) -> Callable[[F], F]:
                     "--client",
                     metavar="FROM",
                     default=default,
+                    show_default=True,
                     section=CLIENT,
                     help=f"Install the update client: `{OWN}` is that of this installation; or a folder with the "
-                    f"sources, or a wheel; {without}.",
+                    f"sources, or a wheel; or `{NONE}`.",
                 ),
                 option(
                     "--start",

@@ -7,6 +7,7 @@ from bistable.artifact.lazy import names_from
 if TYPE_CHECKING:
     from bistable.tools.disk.build import BuildOptions, BuiltDisk, build_disk
     from bistable.tools.disk.client import Start, client_source, install_client
+    from bistable.tools.disk.convert import Converted, ConvertOptions, convert_disk
     from bistable.tools.disk.inspect import Report, inspect_disk
     from bistable.tools.disk.layout import Layout, layout_names, load_layout, parse_layout
     from bistable.tools.disk.outputs import Outputs
@@ -15,6 +16,7 @@ _HOMES: Final = {
     "build": ("BuildOptions", "BuiltDisk", "build_disk"),
     "client": ("Start", "client_source", "install_client"),
     "outputs": ("Outputs",),
+    "convert": ("ConvertOptions", "Converted", "convert_disk"),
     "inspect": ("Report", "inspect_disk"),
     "layout": ("Layout", "layout_names", "load_layout", "parse_layout"),
 }
@@ -24,12 +26,15 @@ __getattr__ = names_from(__name__, _HOMES)
 __all__ = [
     "BuildOptions",
     "BuiltDisk",
+    "ConvertOptions",
+    "Converted",
     "Layout",
     "Outputs",
     "Report",
     "Start",
     "build_disk",
     "client_source",
+    "convert_disk",
     "inspect_disk",
     "install_client",
     "layout_names",

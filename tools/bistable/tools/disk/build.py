@@ -110,9 +110,9 @@ def _slot_wish(
     name = "the root file system"
 
     def change(tree: RootTree) -> None:
-        check_system(tree, plan, name)
         if options.change is not None:
             options.change(tree)
+        check_system(tree, plan, name)
         add_to_system(tree, geometry, files.root)
 
     def check(tree: ReadOnlyTree) -> None:

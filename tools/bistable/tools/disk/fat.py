@@ -123,3 +123,17 @@ def read_fat(image: Path, start: int, path: str, *, limit: int) -> bytes | None:
     if len(found) > limit:
         raise MachineError(f"cannot read {path} in the boot partition: it has {len(found)} bytes")
     return found
+
+
+def take_fat(disk: BinaryIO, start: int, target: Path) -> dict[PurePosixPath, Path]:
+    """Copy all files of the FAT file system that begins at `start` of the open disk; return path in it -> file.
+
+    Raises:
+        MachineError: mtools are missing, or it cannot be read.
+    """
+    target.mkdir()
+    image = f"{open_path(disk)}@@{start}"
+    if _mtools(EARLIEST, "mdir", "-b", "-a", "-i", image, "::/").strip():
+        _mtools(EARLIEST, "mcopy", "-s", "-n", "-i", image, "::/*", str(target))
+    found = {PurePosixPath(*path.relative_to(target).parts): path for path in target.rglob("*") if path.is_file()}
+    return dict(sorted(found.items()))

@@ -78,14 +78,21 @@ def compress(source: BinaryIO, target: BinaryIO, *, on_progress: Progress = igno
     write_all(target, frame.flush())
 
 
-def decompress(source: BinaryIO, target: BinaryIO, name: str, *, on_progress: Progress = ignore) -> None:
+def decompress(
+    source: BinaryIO,
+    target: BinaryIO,
+    name: str,
+    *,
+    kind: Compression = Compression.ZSTD,
+    on_progress: Progress = ignore,
+) -> None:
     """Write what is compressed in `source`, called `name`, to the empty file `target`, with holes for zeros.
 
     Raises:
         RejectedError: it is damaged or cut off.
         MachineError: the disk is full.
     """
-    reader = open_decompressor(source, Compression.ZSTD, member=name)
+    reader = open_decompressor(source, kind, member=name)
     at = 0
     try:
         while chunk := reader.read(CHUNK):

@@ -1,29 +1,21 @@
 """What is in the slots of a disk."""
 
 import os
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 from typing import BinaryIO, Final
 
-from bistable.artifact.errors import BistableError, RejectedError
-from bistable.artifact.image import ImageKind, Kind, open_image
+from bistable.artifact.errors import BistableError
+from bistable.artifact.image import ImageKind, Kind
 from bistable.artifact.image.ext.superblock import OFFSET, SIZE, parse_superblock
-from bistable.artifact.image.ext.volume import ExtVolume
 from bistable.artifact.image.model import EXT_KINDS
 from bistable.artifact.image.release import release_in
 from bistable.artifact.image.volume import Volume, find
-from bistable.artifact.run import run
-from bistable.artifact.scratch import scratch_file
 from bistable.tools.boot.plan import BootPlan, SlotPlace
 from bistable.tools.disk.inspect.findings import Findings
 from bistable.tools.disk.inspect.report import SlotReport
 from bistable.tools.disk.partitions import Found
-from bistable.tools.disk.sparse import copy_part
+from bistable.tools.disk.volumes import open_partition
 
-_TIMEOUT: Final = 1800.0
 _SQUASHFS_USED: Final = slice(40, 48)
 """Where a squashfs superblock says how many bytes it all is."""
 
@@ -36,7 +28,11 @@ def look_into_slot(
     if partition.kind is ImageKind.UNKNOWN:
         return replace(report, has_kernel=False)
     try:
-        with _opened(disk, partition, place.name, findings) as volume:
+        if _needs_recovery(disk, partition):
+            findings.note(
+                f"slot {place.name} was in use when the power went: its journal is written back when it is mounted"
+            )
+        with open_partition(disk, partition, f"slot {place.name}") as volume:
             return _looked(disk, volume, report, partition, plan)
     except (BistableError, OSError) as e:
         what = e.what if isinstance(e, BistableError) else str(e)
@@ -64,28 +60,7 @@ def _looked(disk: BinaryIO, volume: Volume, report: SlotReport, partition: Found
     )
 
 
-@contextmanager
-def _opened(disk: BinaryIO, partition: Found, slot: str, findings: Findings) -> Iterator[Volume]:
-    """Open the file system in a slot; where the kernel would write back a journal first, that is done in a copy."""
-    name = f"slot {slot}"
-    if partition.kind in EXT_KINDS:
-        block = parse_superblock(os.pread(disk.fileno(), SIZE, partition.start + OFFSET), name)
-        if block.blocks * block.block_size > partition.size:
-            raise RejectedError(
-                f"cannot read the file system in {name}: it is larger than its partition", rule="image.damaged"
-            )
-        if not block.needs_recovery:
-            yield ExtVolume(disk, name, start=partition.start)
-            return
-        findings.note(f"{name} was in use when the power went: its journal is written back when it is mounted")
-    with scratch_file(name) as scratch:
-        copy_part(disk, partition.start, partition.size, scratch.file)
-        if partition.kind in EXT_KINDS:
-            _write_back(scratch.path)
-        with open_image(scratch.path) as volume:
-            yield volume
-
-
-def _write_back(image: Path) -> None:
-    with tempfile.TemporaryDirectory() as nowhere:
-        run(["e2fsck", "-y", "-E", "journal_only", image], timeout=_TIMEOUT, cwd=Path(nowhere))
+def _needs_recovery(disk: BinaryIO, partition: Found) -> bool:
+    if partition.kind not in EXT_KINDS:
+        return False
+    return parse_superblock(os.pread(disk.fileno(), SIZE, partition.start + OFFSET), "it").needs_recovery
