@@ -8,11 +8,14 @@ import os
 import signal
 import struct
 import zlib
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
 from bistable.client.boot import Bootloader, BootSettings, make_bootloader
+from bistable.client.boot.raspberrypi.loader import RaspberryPiBootloader
+from bistable.client.boot.raspberrypi.word import Word
 from bistable.client.boot.simulated import SimulatedSystem, create, read_device
 from bistable.client.errors import BootError
 from bistable.client.model import SlotName
@@ -478,6 +481,103 @@ class GrubMenderDevice(Device):
         return self.script.power_on(self.comes_up)
 
 
+class RaspberryFirmware:
+    """What the firmware does after a reset, by its documentation; `card` has a directory for each FAT partition."""
+
+    def __init__(self, card: Path) -> None:
+        self.card = card
+        self.attempts: list[int] = []
+
+    def start(self, argument: str | None) -> int | None:
+        """Boot with what the restart handed over, and return the partition; None if nothing can be booted."""
+        partition, _, word = (argument or "0").partition(" ")
+        tryboot = word == "tryboot"
+        # The word is forgotten here, before anything of the system is loaded.
+        number = int(partition) or self._autoboot(tryboot=tryboot) or 1
+        name = "config.txt" if not tryboot or self._a_b() else "tryboot.txt"
+        self.attempts.append(number)
+        return number if (self.card / str(number) / name).is_file() else None
+
+    def _autoboot(self, *, tryboot: bool) -> int | None:
+        wanted = None
+        for section, key, value in self._lines():
+            if key == "boot_partition" and (section == "all" or (section == "tryboot" and tryboot)):
+                wanted = int(value)
+        return wanted
+
+    def _a_b(self) -> bool:
+        return ("all", "tryboot_a_b", "1") in self._lines()
+
+    def _lines(self) -> list[tuple[str, str, str]]:
+        section, found = "all", []
+        path = self.card / "1/autoboot.txt"
+        for line in path.read_bytes()[:512].decode().splitlines() if path.exists() else []:
+            if line.startswith("["):
+                section = line.strip("[]")
+            elif "=" in line and not line.startswith("#"):
+                key, value = line.split("=", 1)
+                found.append((section, key, value))
+        return found
+
+
+class RaspberryDevice(Device):
+    """A Raspberry Pi with autoboot.txt on partition 1 and slots a and b that boot from partitions 2 and 3."""
+
+    tries = 1
+    AUTOBOOT = b"[all]\ntryboot_a_b=1\nboot_partition=2\n[tryboot]\nboot_partition=2\n"
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.card, self.run = folder / "card", folder / "run/reboot-argument"
+        for number in (1, 2, 3):
+            (self.card / str(number)).mkdir(parents=True)
+            (self.card / str(number) / "config.txt").write_text("arm_64bit=1\n")
+        for number, slot in ((2, "a"), (3, "b")):
+            words = f"console=tty1 root=PARTUUID=ab-0{number + 3} bistable.slot={slot} rootwait\n"
+            (self.card / str(number) / "cmdline.txt").write_text(words)
+        (self.card / "1/autoboot.txt").write_bytes(self.AUTOBOOT)
+        self.partition = folder / "partition"
+        self.firmware = RaspberryFirmware(self.card)
+        self.power_on()
+
+    @property
+    def loader(self) -> RaspberryPiBootloader:
+        return RaspberryPiBootloader(
+            self.card / "1",
+            {A: 2, B: 3},
+            partitions={A: self.card / "2", B: self.card / "3"},
+            firmware=Path("/boot/firmware"),
+            word=Word(self.run),
+            mounted=self.mounted,
+            booted=self.booted,
+            booted_partition=self.partition,
+        )
+
+    @contextmanager
+    def mounted(self, device: Path) -> Iterator[Path]:
+        yield device
+
+    def memory(self) -> bytes:
+        return (self.card / "1/autoboot.txt").read_bytes() + (self.run.read_bytes() if self.run.exists() else b"")
+
+    def cut_power(self) -> SlotName | None:
+        """Boot after a reset that hands nothing over."""
+        self.run.unlink(missing_ok=True)
+        return self.power_on()
+
+    def _boot(self) -> SlotName | None:
+        argument = self.run.read_text() if self.run.exists() else None
+        for _ in range(RESETS):
+            self.run.unlink(missing_ok=True)
+            number = self.firmware.start(argument)
+            slot = {2: A, 3: B, None: None}[number]
+            if slot is not None and number is not None and self.comes_up(slot):
+                self.partition.write_bytes(number.to_bytes(4, "big"))
+                return slot
+            argument = None
+        return None
+
+
 COUNTING_HANDLER = """#!/bin/sh
 # A handler in the manner of RAUC's, over a file that a boot script shares: a primary slot, states, and a trial.
 set -eu
@@ -573,6 +673,7 @@ DEVICES: Mapping[str, Callable[[Path], Device]] = {
     "uboot-mender": lambda folder: UBootDevice(folder, "mender"),
     "grub-slots": GrubDevice,
     "grub-mender": GrubMenderDevice,
+    "raspberry-pi": RaspberryDevice,
     "custom": CustomDevice,
     "simulated": SimulatedDevice,
 }

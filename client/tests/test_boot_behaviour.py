@@ -23,7 +23,7 @@ def device(request: pytest.FixtureRequest, tmp_path: Path) -> Device:
     return made(request.param, tmp_path)
 
 
-@pytest.fixture(params=sorted(DEVICES.keys() - {"custom"}))
+@pytest.fixture(params=sorted(DEVICES.keys() - {"custom", "raspberry-pi"}))
 def rearming(request: pytest.FixtureRequest, tmp_path: Path) -> Device:
     """One that can give a trial its tries again, and so tells a trial from a good slot."""
     return made(request.param, tmp_path)

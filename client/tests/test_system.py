@@ -43,6 +43,21 @@ def test_the_reboot_goes_through_systemd_where_it_runs(
     assert (tmp_path / "asked").read_text() == asked
 
 
+def test_an_argument_for_the_firmware_goes_through_systemd_where_it_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorder(tmp_path, "systemctl")
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    LinuxSystem(systemd_runs=tmp_path, argument=lambda: "0 tryboot").reboot()
+    assert (tmp_path / "asked").read_text() == "systemctl reboot --reboot-argument=0 tryboot\n"
+
+
+def test_an_argument_for_the_firmware_is_handed_over_directly_without_systemd(tmp_path: Path) -> None:
+    asked: list[str] = []
+    LinuxSystem(systemd_runs=tmp_path / "none", argument=lambda: "0 tryboot", restart=asked.append).reboot()
+    assert asked == ["0 tryboot"]
+
+
 def test_another_command_can_be_what_reboots(tmp_path: Path) -> None:
     LinuxSystem(reboot_command=[str(recorder(tmp_path, "own")), "now"]).reboot()
     assert (tmp_path / "asked").read_text() == "own now\n"

@@ -60,7 +60,18 @@ class BootSettings:
     grub_directory: Path | None = None
     """grub with the mender scheme: where its two folders are, if not at a known place."""
     parts: Mapping[SlotName, int] = field(default_factory=dict)
-    """the mender scheme: the slots' partition numbers, if they are not in the devices' names."""
+    """the mender scheme: the slots' partition numbers, raspberry-pi: those of their boot partitions, if they are not in
+    the devices' names."""
+    directory: Path | None = None
+    """systemd-boot, efi, raspberry-pi: where the boot partition is mounted, if not at a usual place."""
+    kernel: Path = Path("/boot/vmlinuz")
+    """systemd-boot, efi: the kernel in a slot."""
+    initrd: Path | None = None
+    """systemd-boot, efi: the initial RAM disk in a slot, if there is one."""
+    partitions: Mapping[SlotName, str] = field(default_factory=dict)
+    """raspberry-pi: the boot partitions of the slots, as `boot.places` has them."""
+    firmware: Path = Path("/boot/firmware")
+    """raspberry-pi: the directory of a slot that belongs on its boot partition."""
     handler: str | Path | None = None
     """custom: the program."""
     boot_names: Mapping[SlotName, str] = field(default_factory=dict)
@@ -111,6 +122,12 @@ def _mender_scheme(environment: "Environment", settings: BootSettings, pair: Pai
     return MenderBootloader(environment, parts, booted=booted)
 
 
+def _raspberry_pi(settings: BootSettings, pair: Pair, booted: Booted | None) -> Bootloader:
+    from bistable.client.boot.raspberrypi.make import make_raspberry_pi
+
+    return make_raspberry_pi(settings, (pair.a.name, pair.b.name), booted)
+
+
 def _custom(settings: BootSettings, pair: Pair, booted: Booted | None) -> Bootloader:
     from bistable.client.boot.custom import CustomBootloader
 
@@ -142,6 +159,7 @@ SCHEMES: Final[Mapping[str, _SchemeFactory]] = {"slots": _slots_scheme, "mender"
 BOOTLOADERS: Final[Mapping[str, _Factory]] = {
     "uboot": _uboot,
     "grub": _grub,
+    "raspberry-pi": _raspberry_pi,
     "custom": _custom,
     "simulated": _simulated,
 }

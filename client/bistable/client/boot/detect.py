@@ -74,6 +74,8 @@ def _grub_without_tools(settings: "BootSettings") -> bool:
 
 SIGNS: Final[Mapping[str, Callable[["BootSettings"], bool]]] = {
     "uboot": _named_tools,
+    # Nothing else has a use for them.
+    "raspberry-pi": lambda settings: bool(settings.partitions),
     "grub": lambda settings: _grub_copies(settings) or (not _fw_env_config(settings) and _grub_without_tools(settings)),
 }
 """Boot loader -> whether there are signs of it; the first one counts."""

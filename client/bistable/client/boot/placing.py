@@ -5,8 +5,8 @@ stay in the slot. They are copied when the slot has been written and verified, a
 Until then the slot is forbidden, so nothing here can do harm to the other one, whose files are others.
 
 Each file is written beside its place, flushed, and gets its name then; afterwards it is read back past the page cache.
-What is already there is left alone, so that all this may be repeated. Old files are removed before new ones are
-written: there need not be room for both.
+What is already there is left alone, so that all this may be repeated. Old kernels are removed before new ones are
+written, as there need not be room for both; what is given as bytes is small, and always whole: the old or the new.
 """
 
 import errno
@@ -100,8 +100,9 @@ def place_files(files: Mapping[str, Path | bytes], directory: Path) -> None:
         _clear_left_overs({path.parent for path in sources})
         changed = {path: source for path, source in sources.items() if not source.is_in(path)}
         _check_room(changed, directory)
-        for path in changed:
-            path.unlink(missing_ok=True)
+        for path, source in changed.items():
+            if source.is_large:
+                path.unlink(missing_ok=True)
         for path, source in changed.items():
             _make_directories(path.parent)
             with replacing(path) as file:
@@ -129,6 +130,7 @@ class _Source:
 
     def __init__(self, source: Path | bytes) -> None:
         self._source = source
+        self.is_large = not isinstance(source, bytes)
         self.size = len(source) if isinstance(source, bytes) else _size_of_file(source)
 
     def chunks(self) -> Iterator[bytes]:

@@ -39,6 +39,7 @@ class BootBackend(Enum):
     AUTO = "auto"
     UBOOT = "uboot"
     GRUB = "grub"
+    RASPBERRY_PI = "raspberry-pi"
     CUSTOM = "custom"
     SIMULATED = "simulated"
 

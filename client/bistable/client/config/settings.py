@@ -78,8 +78,8 @@ class BootSettings:
         metadata=setting(
             BOOT_BACKEND,
             "What talks to the boot loader: tools for its environment (`uboot`; Mender's GRUB and systemd-boot have "
-            "such tools, too), the client itself (`grub`), a program of your own (`custom`), or nothing but a file "
-            "(`simulated`, for trying things out).",
+            "such tools, too), the client itself (`grub`, `systemd-boot`, `efi`, `raspberry-pi`), a program of your "
+            "own (`custom`), or nothing but a file (`simulated`, for trying things out). `auto` looks what is there.",
         ),
     )
     scheme: BootScheme = field(
@@ -128,6 +128,38 @@ class BootSettings:
             "`mender`; without it the usual places are tried.",
         ),
     )
+    directory: Path | None = field(
+        default=None,
+        metadata=setting(
+            PATH,
+            "Where the boot partition is mounted, with `loader/entries` (`systemd-boot`), room for kernels "
+            "(`systemd-boot`, `efi`) or `autoboot.txt` (`raspberry-pi`); without it the usual places are tried.",
+        ),
+    )
+    kernel: Path = field(
+        default=Path("/boot/vmlinuz"),
+        metadata=setting(
+            PATH, "The kernel in a slot, for back ends that copy it to the boot partition: `systemd-boot` and `efi`."
+        ),
+    )
+    initrd: Path | None = field(
+        default=None, metadata=setting(PATH, "The initial RAM disk in a slot, for the same; without it there is none.")
+    )
+    partitions: tuple[str, ...] = field(
+        default=(),
+        metadata=setting(
+            TEXTS,
+            "The boot partitions of slots a and b for the back end `raspberry-pi`: a path, `PARTUUID=…` or "
+            "`PARTLABEL=…` each.",
+        ),
+    )
+    firmware: Path = field(
+        default=Path("/boot/firmware"),
+        metadata=setting(
+            PATH,
+            "The directory of a slot whose content belongs on its boot partition, for the back end `raspberry-pi`.",
+        ),
+    )
     handler: str | None = field(default=None, metadata=setting(PROGRAM, "The program of the back end `custom`."))
     tries: int = field(
         default=3,
@@ -147,7 +179,8 @@ class BootSettings:
         default=(),
         metadata=setting(
             NUMBERS,
-            "The partition numbers of slots a and b for the scheme `mender`, if the devices' names do not end in them.",
+            "The partition numbers of slots a and b for the scheme `mender`, or of their boot partitions for the back "
+            "end `raspberry-pi`, if the devices' names do not end in them.",
         ),
     )
     simulated_state: Path | None = field(

@@ -113,6 +113,11 @@ class Device:
             tool_config=boot.env_config,
             grub_copies=boot.grub_copies,
             grub_directory=boot.grub_directory,
+            directory=boot.directory,
+            kernel=boot.kernel,
+            initrd=boot.initrd,
+            partitions=self._of_slots("boot.partitions", boot.partitions),
+            firmware=boot.firmware,
             handler=None if boot.handler is None else Path(boot.handler),
             boot_names=self._of_slots("boot.slot-names", boot.slot_names),
             parts=self._of_slots("boot.part-numbers", boot.part_numbers),
@@ -164,7 +169,14 @@ class Device:
             from bistable.client.boot.simulated import SimulatedSystem
 
             return SimulatedSystem(self.settings.boot.simulated_state)
-        return LinuxSystem()
+        return LinuxSystem(argument=self._reboot_argument)
+
+    def _reboot_argument(self) -> str | None:
+        if self.pair is None or self.backend is not BootBackend.RASPBERRY_PI:
+            return None
+        from bistable.client.boot.ports import RebootArgument
+
+        return self.bootloader.reboot_argument() if isinstance(self.bootloader, RebootArgument) else None
 
     def device_type(self) -> str | None:
         """Return the device type; None if it is not known."""
