@@ -36,6 +36,7 @@ PACKAGES: Final[Mapping[str, str]] = {
     "sfdisk": "fdisk",
     "mkfs.fat": "dosfstools",
     "fsck.fat": "dosfstools",
+    "fsck.erofs": "erofs-utils",
     "mcopy": "mtools",
     "mdir": "mtools",
     "mmd": "mtools",

@@ -22,9 +22,9 @@ from bistable.tools.disk.layout.model import ExtraKind, ExtraWish, Layout
 from bistable.tools.disk.outputs import Outputs, open_disk
 from bistable.tools.disk.slotimage import SlotImage, SlotWish, make_slot_image
 from bistable.tools.disk.sparse import Progress, copy_into, ignore, write_at
-from bistable.tools.disk.system import add_to_system, check_system, check_unchangeable, memory_files
+from bistable.tools.disk.system import add_to_system, check_readable, check_system, check_unchangeable, memory_files
 from bistable.tools.disk.table import write_table
-from bistable.tools.disk.tree import BuildingTree, Change, ReadOnlyTree, RootTree
+from bistable.tools.disk.tree import BuildingTree, Change, ReadableTree, RootTree
 
 _BOOT_LABEL: Final = "BOOT"
 
@@ -81,6 +81,7 @@ def build_disk(layout: Layout, rootfs: Path, outputs: Outputs, options: BuildOpt
                 filling = _Filling(disk, Path(staging), layout, geometry, options.epoch or 0, options.on_progress)
                 filling.fill(root, plan, files)
                 mapped = _write_map(disk, geometry, filling.used(root), outputs, stack)
+                os.fsync(disk.fileno())
                 stored = os.fstat(disk.fileno()).st_blocks * 512
             if outputs.slot_image is not None:
                 kept = stack.enter_context(replacing(outputs.slot_image))
@@ -115,7 +116,7 @@ def _slot_wish(
         check_system(tree, plan, name)
         add_to_system(tree, geometry, files.root)
 
-    def check(tree: ReadOnlyTree) -> None:
+    def check(tree: ReadableTree) -> None:
         check_system(tree, plan, name)
         check_unchangeable(tree, geometry, files.root, name)
 
@@ -124,6 +125,7 @@ def _slot_wish(
         kind=layout.slots.filesystem,
         change=change,
         check=check,
+        check_kind=lambda kind: check_readable(kind, plan.loader),
         epoch=options.epoch,
         keep_owners=options.keep_owners,
     )

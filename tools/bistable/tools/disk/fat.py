@@ -16,8 +16,12 @@ EARLIEST: Final = 315532800
 """1 January 1980, the first time that FAT can say."""
 
 _TIMEOUT: Final = 600.0
-_CLUSTERS_16: Final = 65525
-"""From so many clusters on it is FAT32."""
+_CLUSTERS_16: Final = 4085
+_CLUSTERS_32: Final = 65525
+"""From so many clusters on it is FAT16, or FAT32."""
+
+_SPARE: Final = 1100
+"""At least as many clusters as the tables themselves can take away."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,10 +43,11 @@ def make_fat(file: BinaryIO, wish: FatWish, content: Mapping[PurePosixPath, byte
         MachineError: a tool is missing or fails.
     """
     blocks = wish.size // 1024
+    width, cluster = _shape(wish.size)
     run(
         [
             *("mkfs.fat", "--offset", str(wish.start // SECTOR), "--invariant", "-n", wish.label),
-            *("-i", f"{wish.serial:08x}", "-F", str(_width(wish.size)), "-s", str(_cluster(wish.size))),
+            *("-i", f"{wish.serial:08x}", "-F", str(width), "-s", str(cluster)),
             *("-S", str(SECTOR), open_path(file), str(blocks)),
         ],
         timeout=_TIMEOUT,
@@ -51,15 +56,22 @@ def make_fat(file: BinaryIO, wish: FatWish, content: Mapping[PurePosixPath, byte
         _copy(f"{open_path(file)}@@{wish.start}", wish, content, Path(staging))
 
 
-def _width(size: int) -> int:
-    """Return 32 where a file system of this size has enough clusters for it, else 16; firmware reads both."""
-    return 32 if size // (SECTOR * _cluster(size)) >= _CLUSTERS_16 + 1024 else 16
+def _shape(size: int) -> tuple[int, int]:
+    """Return the width of the table, in bits, and the sectors of a cluster; firmware reads all three kinds.
 
-
-def _cluster(size: int) -> int:
-    """Return sectors per cluster: FAT16 needs at least 4085 clusters, and FAT32 at least 65525."""
+    The kind follows from the number of clusters alone, so a number that is near a border is avoided.
+    """
     mib = size >> 20
-    return 1 if mib <= 64 else 4 if mib <= 512 else 8
+    cluster = 1 if mib <= 64 else 4 if mib <= 512 else 8
+    while True:
+        clusters = size // (SECTOR * cluster)
+        if clusters >= _CLUSTERS_32 + _SPARE:
+            return 32, cluster
+        if clusters < _CLUSTERS_16:
+            return 12, cluster
+        if _CLUSTERS_16 + _SPARE <= clusters < _CLUSTERS_32:
+            return 16, cluster
+        cluster *= 2
 
 
 def _copy(image: str, wish: FatWish, content: Mapping[PurePosixPath, bytes | Path], staging: Path) -> None:

@@ -1,6 +1,5 @@
 """The image that a slot holds, made of whatever the caller has: a directory, a tar file, or an image."""
 
-import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,25 +10,29 @@ from bistable.artifact.errors import RequestError
 from bistable.artifact.image import ImageKind, ImageOptions, image_kind, make_image
 from bistable.artifact.image.model import EXT_KINDS
 from bistable.artifact.image.tree import TreeBuilder
+from bistable.artifact.run import run
 from bistable.tools.disk.sparse import copy_into
-from bistable.tools.disk.tree import BuildingTree, ReadOnlyTree, RootTree, changed_image, reading
+from bistable.tools.disk.tree import BuildingTree, FolderTree, ReadableTree, RootTree, changed_image, reading
 
 IMAGE_KINDS: Final = EXT_KINDS | {ImageKind.SQUASHFS, ImageKind.EROFS}
 LABEL: Final = "rootfs"
+_TIMEOUT: Final = 3600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlotWish:
     """What the image is to be: the size of a slot, the kind that is made of directories and tar files, what goes in.
 
-    `change` puts it there; `check` looks at an image that cannot be changed. `epoch` (seconds since 1970) is the time
-    of what is new, and the latest of all in what is made; None: 0, and times stay as they are.
+    `change` puts it there; `check` looks at an image that cannot be changed, `check_kind` at what kind it is. `epoch`
+    (seconds since 1970) is the time of what is new, and the latest of all in what is made; None: 0, and times stay as
+    they are.
     """
 
     size: int
     kind: ImageKind
     change: Callable[[RootTree], None]
-    check: Callable[[ReadOnlyTree], None]
+    check: Callable[[ReadableTree], None]
+    check_kind: Callable[[ImageKind], None]
     epoch: int | None
     keep_owners: bool = False
 
@@ -53,6 +56,7 @@ def make_slot_image(source: Path, target: Path, wish: SlotWish) -> SlotImage:
     if not source.exists():
         raise RequestError(f"cannot read the root file system {source}: it does not exist")
     found = ImageKind.UNKNOWN if source.is_dir() else image_kind(source)
+    wish.check_kind(wish.kind if found is ImageKind.UNKNOWN else found)
     if found is ImageKind.UNKNOWN:
         made = SlotImage(kind=wish.kind, left_out=_make(source, target, wish))
     else:
@@ -105,9 +109,12 @@ def _take(source: Path, target: Path, kind: ImageKind, wish: SlotWish) -> None:
         with reading(target) as tree_read:
             wish.check(tree_read)
     else:
-        _check_erofs(source)
+        _look_into_erofs(target, wish.check)
 
 
-def _check_erofs(source: Path) -> None:
-    if shutil.which("dump.erofs") is None:
-        raise RequestError(f"cannot look into {source}: dump.erofs is missing")
+def _look_into_erofs(source: Path, check: Callable[[ReadableTree], None]) -> None:
+    """Unpack it: no program lists an erofs image and reads single files out of it."""
+    with tempfile.TemporaryDirectory(prefix="bistable-") as staging:
+        content = Path(staging) / "content"
+        run(["fsck.erofs", f"--extract={content}", "--no-preserve", source], timeout=_TIMEOUT)
+        check(FolderTree(content))

@@ -5,11 +5,10 @@ from pathlib import PurePosixPath
 from typing import Final
 
 from bistable.artifact.errors import RequestError
-from bistable.artifact.image import Kind
-from bistable.tools.boot.plan import BootPlan
+from bistable.artifact.image import ImageKind, Kind
+from bistable.tools.boot.plan import BootPlan, Loader
 from bistable.tools.disk.geometry import DATA, Geometry
-from bistable.tools.disk.tree.port import RootTree
-from bistable.tools.disk.tree.reading import ReadOnlyTree
+from bistable.tools.disk.tree.port import ReadableTree, RootTree
 
 DATA_MOUNT: Final = "/data"
 MEMORY: Final = f"{DATA_MOUNT}/bistable"
@@ -44,7 +43,7 @@ def add_to_system(tree: RootTree, geometry: Geometry, files: Mapping[PurePosixPa
     )
 
 
-def check_system(tree: RootTree | ReadOnlyTree, plan: BootPlan, name: str) -> None:
+def check_system(tree: ReadableTree, plan: BootPlan, name: str) -> None:
     """Check that a slot holds what the boot loader starts.
 
     Raises:
@@ -63,7 +62,19 @@ def check_system(tree: RootTree | ReadOnlyTree, plan: BootPlan, name: str) -> No
             )
 
 
-def check_unchangeable(tree: ReadOnlyTree, geometry: Geometry, files: Mapping[PurePosixPath, bytes], name: str) -> None:
+def check_readable(kind: ImageKind, loader: Loader) -> None:
+    """Check that the boot loader can read a kernel out of a slot of this kind.
+
+    Raises:
+        RequestError: it cannot.
+    """
+    if kind is ImageKind.EROFS and loader is Loader.GRUB:
+        raise RequestError(
+            "cannot boot from an erofs slot: GRUB cannot read it", hint="use ext4 or squashfs, or another boot loader"
+        )
+
+
+def check_unchangeable(tree: ReadableTree, geometry: Geometry, files: Mapping[PurePosixPath, bytes], name: str) -> None:
     """Check that an image into which nothing can be put already holds what would be put there.
 
     Raises:

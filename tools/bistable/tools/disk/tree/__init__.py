@@ -5,10 +5,19 @@ from collections.abc import Callable
 from bistable.tools.disk.tree.building import BuildingTree
 from bistable.tools.disk.tree.folder import FolderTree
 from bistable.tools.disk.tree.image import changed_image
-from bistable.tools.disk.tree.port import RootTree
+from bistable.tools.disk.tree.port import ReadableTree, RootTree
 from bistable.tools.disk.tree.reading import ReadOnlyTree, reading
 
 Change = Callable[[RootTree], None]
 """Something that is done to a root file system."""
 
-__all__ = ["BuildingTree", "Change", "FolderTree", "ReadOnlyTree", "RootTree", "changed_image", "reading"]
+__all__ = [
+    "BuildingTree",
+    "Change",
+    "FolderTree",
+    "ReadOnlyTree",
+    "ReadableTree",
+    "RootTree",
+    "changed_image",
+    "reading",
+]

@@ -17,14 +17,18 @@ Look = Callable[[str], tuple[Kind, str] | None]
 """Says of a path, without following a link at its end, what is there, and where a symbolic link points."""
 
 
-class RootTree(Protocol):
-    """A root file system. Paths are absolute; what is put belongs to root; directories above are made if missing."""
+class ReadableTree(Protocol):
+    """A root file system that is looked at. Paths are absolute."""
 
     def kind(self, path: str) -> Kind | None:
         """Return what is at `path`, symbolic links followed; None if there is nothing."""
 
     def read(self, path: str) -> bytes | None:
         """Return the content of the file at `path`, symbolic links followed; None if there is none."""
+
+
+class RootTree(ReadableTree, Protocol):
+    """A root file system that is changed. What is put belongs to root; directories above are made if missing."""
 
     def file(self, path: str, content: bytes | Path, *, mode: int = 0o644) -> None:
         """Put a file, in place of a file or link that is there; `content` may be a file of this machine."""
