@@ -5,6 +5,7 @@ A boot script is modelled from its description (the docstrings of boot/uboot), n
 
 import hashlib
 import os
+import re
 import signal
 import struct
 import zlib
@@ -14,9 +15,12 @@ from pathlib import Path
 from typing import Protocol
 
 from bistable.client.boot import Bootloader, BootSettings, make_bootloader
+from bistable.client.boot.efi.loader import EfiBootloader
+from bistable.client.boot.placing import Kernel
 from bistable.client.boot.raspberrypi.loader import RaspberryPiBootloader
 from bistable.client.boot.raspberrypi.word import Word
 from bistable.client.boot.simulated import SimulatedSystem, create, read_device
+from bistable.client.boot.systemdboot.loader import DirectoryEntries, EntryFiles, SystemdBootloader
 from bistable.client.errors import BootError
 from bistable.client.model import SlotName
 from bistable.client.slots import Slot, SlotPair
@@ -578,6 +582,185 @@ class RaspberryDevice(Device):
         return None
 
 
+class SystemdBoot:
+    """What systemd-boot does, by its documentation and sources (version 252); `partition` is the boot partition."""
+
+    def __init__(self, partition: Path) -> None:
+        self.folder = partition / "loader/entries"
+        self.attempts: list[str] = []
+
+    def start(self) -> tuple[str, Path] | None:
+        """Count, and return the name of the entry without its counter and the kernel; None if there is no entry."""
+        entries = sorted(self._entries(), key=lambda entry: entry[:4])
+        if not entries:
+            return None
+        name, left, done = entries[0][4:]
+        plain = re.sub(r"\+[0-9-]+\.conf$", ".conf", name)
+        path = self.folder / name
+        if left is not None:
+            counted = f"{plain.removesuffix('.conf')}+{max(left - 1, 0)}-{done + 1}.conf"
+            path = path.rename(self.folder / counted)
+        self.attempts.append(path.name)
+        lines = dict(line.split(" ", 1) for line in path.read_text().splitlines())
+        return plain, self.folder.parents[1] / lines["linux"].lstrip("/")
+
+    def _entries(self) -> Iterator[tuple[bool, str, int, str, str, int | None, int]]:
+        for path in self.folder.iterdir():
+            if path.name.startswith(".") or path.suffix != ".conf":
+                continue
+            lines = dict(line.split(" ", 1) for line in path.read_text().splitlines())
+            counter = re.search(r"\+([0-9]+)(?:-([0-9]+))?\.conf$", path.name)
+            left, done = (None, 0) if counter is None else (int(counter[1]), int(counter[2] or 0))
+            backwards = "".join(chr(0x10FFFF - ord(letter)) for letter in path.name)
+            yield left == 0, lines["sort-key"], -int(lines["version"]), backwards, path.name, left, done
+
+
+class SystemdBootDevice(Device):
+    """A device with systemd-boot, whose boot partition is a directory."""
+
+    tries = 3
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.esp, self.variables = folder / "esp", MemoryVariables()
+        self.entries = self.esp / "loader/entries"
+        self.entries.mkdir(parents=True)
+        for slot in "ab":
+            own = self.esp / "EFI/bistable" / slot
+            own.mkdir(parents=True)
+            (own / "options").write_text(f"root=PARTLABEL=rootfs-{slot} bistable.slot={slot} quiet\n")
+            (own / "linux.efi").write_bytes(b"kernel")
+        (self.entries / "bistable-a.conf").write_text(
+            "title bistable a\nsort-key bistable\nversion 1\nlinux /EFI/bistable/a/linux.efi\n"
+            "options root=PARTLABEL=rootfs-a bistable.slot=a quiet\n"
+        )
+        self.systemd_boot = SystemdBoot(self.esp)
+        self.power_on()
+
+    @property
+    def loader(self) -> SystemdBootloader:
+        return self.loader_with(DirectoryEntries(self.entries))
+
+    def loader_with(self, files: EntryFiles) -> SystemdBootloader:
+        return SystemdBootloader(
+            self.esp,
+            files,
+            (A, B),
+            tries=3,
+            kernel=Kernel(image=Path("/boot/vmlinuz")),
+            variables=self.variables,
+            booted=self.booted,
+        )
+
+    def memory(self) -> bytes:
+        return b"".join(path.name.encode() + path.read_bytes() for path in sorted(self.entries.iterdir()))
+
+    def _boot(self) -> SlotName | None:
+        for _ in range(RESETS):
+            found = self.systemd_boot.start()
+            if found is None:
+                return None
+            name, kernel = found
+            slot = kernel.parent.name
+            if kernel.is_file() and self.comes_up(slot):
+                self.variables.set("LoaderEntrySelected", f"{name}\0".encode("utf-16-le"))
+                return SlotName(slot)
+        return None
+
+
+class MemoryVariables:
+    """Variables of a firmware, whatever their vendor, whose changes can be cut off."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, bytes] = {}
+        self.changes: list[str] = []
+        self.last: int | None = None
+        """How many changes there may be before the power goes."""
+
+    def set(self, name: str, data: bytes) -> None:
+        self.values[name] = data
+
+    def names(self, vendor: str) -> list[str]:
+        return sorted(self.values)
+
+    def read(self, name: str, vendor: str) -> bytes | None:
+        return self.values.get(name)
+
+    def write(self, name: str, vendor: str, data: bytes) -> None:
+        self._change(name)
+        self.values[name] = data
+
+    def remove(self, name: str, vendor: str) -> None:
+        self._change(f"no {name}")
+        self.values.pop(name, None)
+
+    def text(self, name: str, vendor: str) -> str | None:
+        data = self.values.get(name)
+        return None if data is None else data.decode("utf-16-le").rstrip("\0")
+
+    def _change(self, what: str) -> None:
+        if self.last is not None and len(self.changes) >= self.last:
+            raise BootError("the power went")
+        self.changes.append(what)
+
+
+def load_option(description: str, *, active: bool = True, arguments: str = "") -> bytes:
+    """Return a load option with a device path that consists of its end."""
+    path, text = b"\x7f\xff\x04\x00", f"{description}\0".encode("utf-16-le")
+    return struct.pack("<IH", int(active), len(path)) + text + path + arguments.encode("utf-16-le")
+
+
+class EfiFirmware:
+    """What the firmware does, by the UEFI specification, section 3: BootNext once, then BootOrder."""
+
+    def __init__(self, variables: MemoryVariables, loads: Callable[[int], bool]) -> None:
+        self.variables, self.loads = variables, loads
+
+    def start(self) -> int | None:
+        """Return the entry that was started; None if none can be loaded."""
+        values = self.variables.values
+        following = values.pop("BootNext", b"")
+        order = following + values.get("BootOrder", b"")
+        for number in struct.unpack(f"<{len(order) // 2}H", order):
+            if f"Boot{number:04X}" in values and self.loads(number):
+                values["BootCurrent"] = struct.pack("<H", number)
+                return int(number)
+        return None
+
+
+class EfiDevice(Device):
+    """A device with UEFI, and the entries 0003 (a shell), 0001 (slot a) and 0002 (slot b)."""
+
+    tries = 1
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.esp, self.variables = folder / "esp", MemoryVariables()
+        (self.esp / "EFI").mkdir(parents=True)
+        for number, name in ((1, "Bistable A"), (2, "bistable b"), (3, "UEFI Shell")):
+            self.variables.set(f"Boot{number:04X}", load_option(name, arguments="root=/dev/x"))
+        self.variables.set("Boot0004", b"\xff")
+        self.variables.set("BootOrder", struct.pack("<2H", 1, 3))
+        self.firmware = EfiFirmware(self.variables, lambda number: number != 3)
+        self.power_on()
+
+    @property
+    def loader(self) -> EfiBootloader:
+        kernel = Kernel(image=Path("/boot/vmlinuz"))
+        return EfiBootloader(self.esp, self.variables, (A, B), kernel=kernel, numbers={}, booted=self.booted)
+
+    def memory(self) -> bytes:
+        return repr(sorted(self.variables.values.items())).encode()
+
+    def _boot(self) -> SlotName | None:
+        for _ in range(RESETS):
+            number = self.firmware.start()
+            slot = {1: A, 2: B}.get(number or 0)
+            if slot is None or self.comes_up(slot):
+                return slot
+        return None
+
+
 COUNTING_HANDLER = """#!/bin/sh
 # A handler in the manner of RAUC's, over a file that a boot script shares: a primary slot, states, and a trial.
 set -eu
@@ -673,6 +856,8 @@ DEVICES: Mapping[str, Callable[[Path], Device]] = {
     "uboot-mender": lambda folder: UBootDevice(folder, "mender"),
     "grub-slots": GrubDevice,
     "grub-mender": GrubMenderDevice,
+    "systemd-boot": SystemdBootDevice,
+    "efi": EfiDevice,
     "raspberry-pi": RaspberryDevice,
     "custom": CustomDevice,
     "simulated": SimulatedDevice,

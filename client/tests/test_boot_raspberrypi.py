@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bistable.client.boot import Bootloader, BootSettings, detect_backend, make_bootloader
-from bistable.client.boot.ports import Canary, Faulty, Placing, RebootArgument
+from bistable.client.boot.ports import Canary, Faulty, Placing, Probing, RebootArgument
 from bistable.client.boot.raspberrypi.autoboot import Autoboot, BadAutobootError, parse_autoboot, render_autoboot
 from bistable.client.boot.raspberrypi.files import merged_cmdline
 from bistable.client.boot.raspberrypi.loader import RaspberryPiBootloader
@@ -262,6 +262,19 @@ def test_the_firmware_has_to_have_booted_from_the_partition_of_the_running_slot(
     with pytest.raises(BootError, match="does not say so in the device tree") as caught:
         loader.check_canary()
     assert "update the firmware" in str(caught.value.hint)
+
+
+def test_probing_leaves_nothing_behind(device: RaspberryDevice) -> None:
+    loader, before = device.loader, sorted(device.card.rglob("*"))
+    assert isinstance(loader, Probing)
+    loader.probe()
+    assert sorted(device.card.rglob("*")) == before
+    (device.card / "1/autoboot.txt").rename(device.card / "autoboot.txt")
+    for path in (device.card / "1").iterdir():
+        path.unlink()
+    (device.card / "1").rmdir()
+    with pytest.raises(BootError, match="cannot write to the boot partition"):
+        loader.probe()
 
 
 # --- boot files

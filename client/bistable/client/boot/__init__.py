@@ -72,6 +72,8 @@ class BootSettings:
     """raspberry-pi: the boot partitions of the slots, as `boot.places` has them."""
     firmware: Path = Path("/boot/firmware")
     """raspberry-pi: the directory of a slot that belongs on its boot partition."""
+    efi_entries: Mapping[SlotName, str] = field(default_factory=dict)
+    """efi: the numbers of the slots' boot entries, hexadecimal, if they are not found by their descriptions."""
     handler: str | Path | None = None
     """custom: the program."""
     boot_names: Mapping[SlotName, str] = field(default_factory=dict)
@@ -122,6 +124,18 @@ def _mender_scheme(environment: "Environment", settings: BootSettings, pair: Pai
     return MenderBootloader(environment, parts, booted=booted)
 
 
+def _systemd_boot(settings: BootSettings, pair: Pair, booted: Booted | None) -> Bootloader:
+    from bistable.client.boot.systemdboot.make import make_systemd_boot
+
+    return make_systemd_boot(settings, (pair.a.name, pair.b.name), booted)
+
+
+def _efi(settings: BootSettings, pair: Pair, booted: Booted | None) -> Bootloader:
+    from bistable.client.boot.efi.make import make_efi
+
+    return make_efi(settings, (pair.a.name, pair.b.name), booted)
+
+
 def _raspberry_pi(settings: BootSettings, pair: Pair, booted: Booted | None) -> Bootloader:
     from bistable.client.boot.raspberrypi.make import make_raspberry_pi
 
@@ -159,6 +173,8 @@ SCHEMES: Final[Mapping[str, _SchemeFactory]] = {"slots": _slots_scheme, "mender"
 BOOTLOADERS: Final[Mapping[str, _Factory]] = {
     "uboot": _uboot,
     "grub": _grub,
+    "systemd-boot": _systemd_boot,
+    "efi": _efi,
     "raspberry-pi": _raspberry_pi,
     "custom": _custom,
     "simulated": _simulated,

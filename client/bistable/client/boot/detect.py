@@ -72,10 +72,24 @@ def _grub_without_tools(settings: "BootSettings") -> bool:
     return _grub_directories(settings) and shutil.which("grub-mender-grubenv-print") is None
 
 
+def _systemd_boot(settings: "BootSettings") -> bool:
+    from bistable.client.boot.systemdboot.make import has_entries
+
+    return has_entries(settings.directory)
+
+
+def _efi(settings: "BootSettings") -> bool:
+    from bistable.client.boot.efi.make import has_entries
+
+    return bool(settings.efi_entries) or has_entries(("a", "b"))
+
+
 SIGNS: Final[Mapping[str, Callable[["BootSettings"], bool]]] = {
     "uboot": _named_tools,
     # Nothing else has a use for them.
     "raspberry-pi": lambda settings: bool(settings.partitions),
     "grub": lambda settings: _grub_copies(settings) or (not _fw_env_config(settings) and _grub_without_tools(settings)),
+    "systemd-boot": _systemd_boot,
+    "efi": _efi,
 }
 """Boot loader -> whether there are signs of it; the first one counts."""

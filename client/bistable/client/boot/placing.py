@@ -122,6 +122,25 @@ def place_files(files: Mapping[str, Path | bytes], directory: Path) -> None:
         ) from e
 
 
+def probe_directory(directory: Path) -> None:
+    """Make a file that means nothing, read it back and remove it.
+
+    Raises:
+        BootError: that does not work.
+    """
+    path, data = directory / "bistable.probe", b"bistable\n"
+    try:
+        with replacing(path) as file:
+            file.write(data)
+        found = _Source(data).is_in(path)
+        path.unlink()
+        sync_directory(directory)
+    except (MachineError, OSError) as e:
+        raise BootError(f"cannot write to the boot partition: {e}", hint=_HINT) from e
+    if not found:
+        raise BootError(f"cannot trust {directory}: a file does not read as it was written")
+
+
 _HINT: Final = "check that the boot partition is mounted for writing and has room"
 
 

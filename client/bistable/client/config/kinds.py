@@ -39,6 +39,8 @@ class BootBackend(Enum):
     AUTO = "auto"
     UBOOT = "uboot"
     GRUB = "grub"
+    SYSTEMD_BOOT = "systemd-boot"
+    EFI = "efi"
     RASPBERRY_PI = "raspberry-pi"
     CUSTOM = "custom"
     SIMULATED = "simulated"

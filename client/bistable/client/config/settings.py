@@ -160,11 +160,21 @@ class BootSettings:
             "The directory of a slot whose content belongs on its boot partition, for the back end `raspberry-pi`.",
         ),
     )
+    efi_entries: tuple[str, ...] = field(
+        default=(),
+        metadata=setting(
+            TEXTS,
+            'The numbers of the boot entries of slots a and b, such as `["0001", "0002"]`, for the back end `efi`, if '
+            "their descriptions are not `bistable a` and `bistable b`.",
+        ),
+    )
     handler: str | None = field(default=None, metadata=setting(PROGRAM, "The program of the back end `custom`."))
     tries: int = field(
         default=3,
         metadata=setting(
-            number(1, 9), "How often a new slot is tried before the boot loader falls back; for the scheme `slots`."
+            number(1, 9),
+            "How often a new slot is tried before the boot loader falls back; for the scheme `slots` and "
+            "`systemd-boot`.",
         ),
     )
     slot_names: tuple[str, ...] = field(

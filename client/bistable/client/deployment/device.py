@@ -118,6 +118,7 @@ class Device:
             initrd=boot.initrd,
             partitions=self._of_slots("boot.partitions", boot.partitions),
             firmware=boot.firmware,
+            efi_entries=self._of_slots("boot.efi-entries", boot.efi_entries),
             handler=None if boot.handler is None else Path(boot.handler),
             boot_names=self._of_slots("boot.slot-names", boot.slot_names),
             parts=self._of_slots("boot.part-numbers", boot.part_numbers),

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from bistable.artifact.errors import MachineError
+from bistable.client.boot.placing import probe_directory
 from bistable.client.boot.ports import Booted, SlotStatus, check_known
 from bistable.client.boot.raspberrypi.autoboot import (
     MOST,
@@ -111,6 +112,10 @@ class RaspberryPiBootloader:
         """Copy the boot files of the new system onto the boot partition of its slot."""
         check_known(slot, self._names)
         place_boot_files(root, self._firmware, self._partitions[slot], mounted=self._mounted)
+
+    def probe(self) -> None:
+        """Write a file that means nothing beside autoboot.txt."""
+        probe_directory(self._path.parent)
 
     def check_canary(self) -> None:
         """Raise BootError unless the firmware booted from the boot partition of the running slot."""

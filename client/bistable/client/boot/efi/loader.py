@@ -1,0 +1,205 @@
+"""UEFI firmware, as an update sees it."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from bistable.client.boot.efi.efivars import GLOBAL, Variables
+from bistable.client.boot.efi.options import (
+    NAME,
+    BadOptionError,
+    LoadOption,
+    parse_numbers,
+    parse_option,
+    render_numbers,
+)
+from bistable.client.boot.placing import Kernel, kernel_files, place_files
+from bistable.client.boot.ports import Booted, SlotStatus, check_known
+from bistable.client.errors import BootError
+from bistable.client.model import SlotName
+
+ORDER: Final = "BootOrder"
+NEXT: Final = "BootNext"
+CURRENT: Final = "BootCurrent"
+PROBE: Final = "BistableProbe"
+OWN: Final = "5dfd38a5-9a3c-4d1f-8c35-2b7f4a1c6e90"
+"""Vendor of our own variables; a number like any other."""
+
+
+class EfiBootloader:
+    """`directory` is the mounted boot partition; `numbers` are the slots' entries, where they are not found by name."""
+
+    def __init__(
+        self,
+        directory: Path,
+        variables: Variables,
+        names: tuple[SlotName, SlotName],
+        *,
+        kernel: Kernel,
+        numbers: Mapping[SlotName, int],
+        booted: Booted | None = None,
+    ) -> None:
+        self._directory, self._variables, self._names, self._kernel = directory, variables, names, kernel
+        self._numbers = dict(numbers)
+        self._booted = booted
+
+    def primary(self) -> SlotName:
+        """Return the slot that the next boot tries first."""
+        entries = self._entries()
+        for number in (*self._list(NEXT), *self._list(ORDER)):
+            for slot, mine in entries.items():
+                if number == mine:
+                    return slot
+        raise BootError(
+            "cannot tell what the next boot tries: neither BootNext nor BootOrder names a slot",
+            hint="confirm the slot that runs; `efibootmgr` shows the entries",
+        )
+
+    def forbid(self, slot: SlotName) -> None:
+        """Take the slot's entry out of BootOrder and BootNext."""
+        entries, other = self._entries(), check_known(slot, self._names)
+        if slot == self._running():
+            raise BootError(f"cannot forbid slot {slot}: it is running")
+        self._require_good(other, entries, f"cannot forbid slot {slot}")
+        self._clear_next(entries)
+        self._put_first(entries[other], without=entries[slot])
+
+    def activate(self, slot: SlotName) -> None:
+        """Have the firmware start the slot's entry once."""
+        entries, other = self._entries(), check_known(slot, self._names)
+        if slot == self._running() and self._is_good(slot, entries):
+            raise BootError(f"cannot put slot {slot} on trial: it is running and known to be good")
+        self._require_good(other, entries, f"cannot activate slot {slot}")
+        self._put_first(entries[other], without=entries[slot])
+        self._set(NEXT, (entries[slot],))
+
+    def confirm(self, slot: SlotName) -> None:
+        """Put the running slot's entry first in BootOrder."""
+        entries = self._entries()
+        check_known(slot, self._names)
+        self._require_running(slot, f"cannot confirm slot {slot}")
+        self._put_first(entries[slot], without=None)
+        self._clear_next(entries)
+
+    def restore(self, slot: SlotName) -> None:
+        """Have the firmware start this slot, and not the other one."""
+        entries, other = self._entries(), check_known(slot, self._names)
+        if slot != self._running() or self._is_good(other, entries):
+            self._require_good(slot, entries, f"cannot go back to slot {slot}")
+        self._clear_next(entries)
+        self._put_first(entries[slot], without=entries[other])
+
+    def rearm(self, slot: SlotName) -> None:
+        """Have the firmware start the running trial once more."""
+        entries = self._entries()
+        check_known(slot, self._names)
+        self._require_running(slot, f"cannot give slot {slot} its tries again")
+        if not self._is_good(slot, entries):
+            self._set(NEXT, (entries[slot],))
+
+    def status(self, slot: SlotName) -> SlotStatus:
+        """Return what the variables say of the slot."""
+        entries = self._entries()
+        check_known(slot, self._names)
+        good, tried_next = self._is_good(slot, entries), self._list(NEXT) == (entries[slot],)
+        return SlotStatus(bootable=good or tried_next, good=good, tries_left=None if good else int(tried_next))
+
+    def place(self, slot: SlotName, root: Path) -> None:
+        """Copy kernel and initial RAM disk of the new system to where the slot's entry has them."""
+        check_known(slot, self._names)
+        place_files(kernel_files(root, self._kernel), self._directory / "EFI/bistable" / slot)
+
+    def probe(self) -> None:
+        """Set a variable that no firmware knows, and remove it."""
+        self._variables.write(PROBE, OWN, b"1")
+        self._variables.remove(PROBE, OWN)
+
+    def check_canary(self) -> None:
+        """Raise BootError unless the firmware says that it started the running slot's entry."""
+        entries, running, found = self._entries(), self._running(), self._list(CURRENT)
+        if running is not None and found != (entries[running],):
+            said = f"Boot{found[0]:04X}" if found else "nothing"
+            raise BootError(
+                f"cannot rely on the firmware's entries: slot {running} runs, with Boot{entries[running]:04X}, "
+                f"but the firmware says that it started {said}",
+                hint="start the device by its entries; if they have other descriptions, set boot.efi-entries",
+            )
+
+    def faults(self) -> tuple[str, ...]:
+        """Return what may start another system than a slot, or none."""
+        entries, order = self._entries(), self._list(ORDER)
+        found = []
+        if order and order[0] not in entries.values():
+            found.append(f"BootOrder begins with Boot{order[0]:04X}, which is no slot: the firmware starts that first")
+        for slot, number in entries.items():
+            option = self._option(number)
+            if option is None or not option.active:
+                found.append(f"Boot{number:04X}, the entry of slot {slot}, is missing or not active")
+        return tuple(found)
+
+    # --- variables
+
+    def _running(self) -> SlotName | None:
+        return self._booted() if self._booted is not None else None
+
+    def _require_running(self, slot: SlotName, what: str) -> None:
+        running = self._running()
+        if running is not None and running != slot:
+            raise BootError(f"{what}: slot {running} is running")
+
+    def _is_good(self, slot: SlotName, entries: Mapping[SlotName, int]) -> bool:
+        return entries[slot] in self._list(ORDER)
+
+    def _require_good(self, slot: SlotName, entries: Mapping[SlotName, int], what: str) -> None:
+        if not self._is_good(slot, entries):
+            raise BootError(
+                f"{what}: slot {slot} is not known to be good, and there would be nothing to fall back to",
+                hint=f"if slot {slot} runs and is sound, confirm it first",
+            )
+
+    def _entries(self) -> dict[SlotName, int]:
+        """Return the number of each slot's entry."""
+        if self._numbers:
+            return self._numbers
+        found: dict[SlotName, list[int]] = {slot: [] for slot in self._names}
+        for name in self._variables.names(GLOBAL):
+            matched = NAME.fullmatch(name)
+            option = None if matched is None else self._option(int(matched[1], 16))
+            for slot in self._names:
+                if matched is not None and option is not None and option.description.lower() == f"bistable {slot}":
+                    found[slot].append(int(matched[1], 16))
+        for slot, numbers in found.items():
+            if len(numbers) != 1:
+                raise BootError(
+                    f"cannot find the firmware's entry of slot {slot}: {len(numbers)} are called 'bistable {slot}'",
+                    hint="make one for each slot with efibootmgr, or set boot.efi-entries to their numbers",
+                )
+        return {slot: numbers[0] for slot, numbers in found.items()}
+
+    def _option(self, number: int) -> LoadOption | None:
+        data = self._variables.read(f"Boot{number:04X}", GLOBAL)
+        try:
+            return None if data is None else parse_option(data)
+        except BadOptionError:
+            # Somebody else's; the firmware passes over it, too.
+            return None
+
+    def _list(self, name: str) -> tuple[int, ...]:
+        data = self._variables.read(name, GLOBAL)
+        try:
+            return () if data is None else parse_numbers(data)
+        except BadOptionError as e:
+            raise BootError(f"cannot understand the firmware's variable {name}: {e}") from e
+
+    def _set(self, name: str, numbers: tuple[int, ...]) -> None:
+        if self._list(name) != numbers:
+            self._variables.write(name, GLOBAL, render_numbers(numbers))
+
+    def _clear_next(self, entries: Mapping[SlotName, int]) -> None:
+        """Remove BootNext, if it names a slot; somebody who wants the setup next is not our business."""
+        if set(self._list(NEXT)) & set(entries.values()):
+            self._variables.remove(NEXT, GLOBAL)
+
+    def _put_first(self, number: int, *, without: int | None) -> None:
+        rest = [other for other in self._list(ORDER) if other not in {number, without}]
+        self._set(ORDER, (number, *dict.fromkeys(rest)))

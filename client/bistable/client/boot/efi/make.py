@@ -1,0 +1,88 @@
+"""UEFI as the boot loader, made from the settings."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from bistable.client.boot.efi.efivars import EFIVARS, EfiVariables
+from bistable.client.boot.efi.loader import EfiBootloader
+from bistable.client.boot.placing import Kernel
+from bistable.client.boot.ports import Booted
+from bistable.client.errors import BootError, ConfigError
+from bistable.client.model import SlotName
+
+if TYPE_CHECKING:
+    from bistable.client.boot import BootSettings
+
+USUAL: Final = (Path("/efi"), Path("/boot/efi"), Path("/boot"))
+_NUMBER: Final = re.compile(r"(?:Boot)?([0-9A-Fa-f]{4})")
+
+
+def make_efi(settings: "BootSettings", names: tuple[SlotName, SlotName], booted: Booted | None) -> EfiBootloader:
+    """Return the boot loader.
+
+    Raises:
+        ConfigError: a number of an entry is not one.
+        BootError: the boot partition cannot be found.
+    """
+    return EfiBootloader(
+        find_boot_partition(settings.directory),
+        EfiVariables(),
+        names,
+        kernel=Kernel(image=settings.kernel, initrd=settings.initrd),
+        numbers=entry_numbers(settings.efi_entries),
+        booted=booted,
+    )
+
+
+def entry_numbers(entries: Mapping[SlotName, str]) -> dict[SlotName, int]:
+    """Return the numbers of the entries in the settings.
+
+    Raises:
+        ConfigError: one is not a number, or both are the same.
+    """
+    numbers: dict[SlotName, int] = {}
+    for slot, text in entries.items():
+        found = _NUMBER.fullmatch(text)
+        if found is None:
+            raise ConfigError(
+                f"cannot use {text!r} as the boot entry of slot {slot}: it is not four hexadecimal digits",
+                hint='set boot.efi-entries to two such as ["0001", "0002"]',
+            )
+        numbers[slot] = int(found[1], 16)
+    if len(set(numbers.values())) < len(numbers):
+        raise ConfigError("cannot use one boot entry for both slots", hint="correct boot.efi-entries")
+    return numbers
+
+
+def has_entries(names: tuple[str, str], directory: Path = EFIVARS) -> bool:
+    """Return whether the firmware has entries of slots."""
+    if not directory.is_dir():
+        return False
+    variables = EfiVariables(directory)
+    loader = EfiBootloader(
+        Path(), variables, (SlotName(names[0]), SlotName(names[1])), kernel=Kernel(image=Path()), numbers={}
+    )
+    try:
+        loader.primary()
+    except BootError:
+        return False
+    return True
+
+
+def find_boot_partition(directory: Path | None, usual: tuple[Path, ...] = USUAL) -> Path:
+    """Return where the boot partition is mounted.
+
+    Raises:
+        BootError: it is at none of the usual places.
+    """
+    if directory is not None:
+        return directory
+    for place in usual:
+        if (place / "EFI").is_dir():
+            return place
+    raise BootError(
+        f"cannot find the boot partition: EFI is in none of {', '.join(map(str, usual))}",
+        hint="mount it, and set boot.directory if that is elsewhere",
+    )

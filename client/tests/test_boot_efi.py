@@ -1,0 +1,332 @@
+"""UEFI as the boot loader: BootNext is one try, BootOrder what stays; cut at every variable, something good starts."""
+
+import fcntl
+import os
+import struct
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+from client_boot import PAIR, A, B, EfiDevice, load_option
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bistable.client.boot import Bootloader, BootSettings, detect_backend, make_bootloader
+from bistable.client.boot.efi.efivars import FS_IMMUTABLE_FL, FS_IOC_GETFLAGS, FS_IOC_SETFLAGS, GLOBAL, EfiVariables
+from bistable.client.boot.efi.loader import EfiBootloader
+from bistable.client.boot.efi.make import entry_numbers, find_boot_partition, has_entries
+from bistable.client.boot.efi.options import (
+    BadOptionError,
+    LoadOption,
+    parse_numbers,
+    parse_option,
+    render_numbers,
+)
+from bistable.client.boot.placing import Kernel
+from bistable.client.boot.ports import Canary, Faulty, Placing, Probing, Rearming
+from bistable.client.errors import BootError, ConfigError
+
+
+@pytest.fixture
+def device(tmp_path: Path) -> EfiDevice:
+    return EfiDevice(tmp_path)
+
+
+def install(device: EfiDevice) -> None:
+    device.loader.forbid(B)
+    device.loader.activate(B)
+
+
+def order(device: EfiDevice) -> tuple[int, ...]:
+    return parse_numbers(device.variables.values["BootOrder"])
+
+
+# --- trials
+
+
+def test_a_trial_is_boot_next_and_its_entry_is_in_no_order(device: EfiDevice) -> None:
+    install(device)
+    assert device.variables.values["BootNext"] == b"\x02\x00"
+    assert order(device) == (1, 3)
+    assert device.power_on() == B
+    assert "BootNext" not in device.variables.values
+    assert device.power_on() == A
+
+
+def test_a_confirmed_slot_is_first_and_the_other_one_behind(device: EfiDevice) -> None:
+    install(device)
+    assert device.power_on() == B
+    device.loader.confirm(B)
+    assert order(device) == (2, 1, 3)
+
+
+def test_a_confirmed_slot_that_cannot_be_loaded_is_made_up_for_by_the_other(device: EfiDevice) -> None:
+    install(device)
+    assert device.power_on() == B
+    device.loader.confirm(B)
+    device.firmware.loads = lambda number: number == 1
+    assert device.power_on() == A
+
+
+def test_other_entries_stay_and_are_never_before_ours(device: EfiDevice) -> None:
+    device.variables.set("BootOrder", render_numbers((3, 1)))
+    loader = device.loader
+    assert isinstance(loader, Faulty)
+    assert loader.faults() == ("BootOrder begins with Boot0003, which is no slot: the firmware starts that first",)
+    loader.activate(B)
+    assert order(device) == (1, 3)
+    assert loader.faults() == ()
+
+
+def test_somebody_elses_boot_next_is_left_alone(device: EfiDevice) -> None:
+    device.variables.set("BootNext", b"\x03\x00")
+    device.loader.forbid(B)
+    assert device.variables.values["BootNext"] == b"\x03\x00"
+
+
+def test_a_trial_that_runs_can_be_started_once_more(device: EfiDevice) -> None:
+    install(device)
+    assert device.power_on() == B
+    loader = device.loader
+    assert isinstance(loader, Rearming)
+    loader.rearm(B)
+    assert loader.status(B).tries_left == 1
+    assert [device.power_on(), device.power_on()] == [B, A]
+
+
+CALLS: Mapping[str, tuple[Callable[[EfiDevice], object], Callable[[Bootloader], None], str]] = {
+    "forbid": (lambda device: None, lambda loader: loader.forbid(B), "a"),
+    "forbid a trial": (install, lambda loader: loader.forbid(B), "ab"),
+    "activate": (lambda device: device.loader.forbid(B), lambda loader: loader.activate(B), "ab"),
+    "confirm": (lambda device: (install(device), device.power_on()), lambda loader: loader.confirm(B), "ab"),
+    "restore before the reboot": (install, lambda loader: loader.restore(A), "ab"),
+    "restore from the trial": (
+        lambda device: (install(device), device.power_on()),
+        lambda loader: loader.restore(A),
+        "a",
+    ),
+}
+
+
+@pytest.mark.parametrize("last", range(3))
+@pytest.mark.parametrize("call", sorted(CALLS))
+def test_a_power_cut_at_any_variable_leaves_what_boots(call: str, last: int, device: EfiDevice) -> None:
+    prepare, act, may_start = CALLS[call]
+    prepare(device)
+    runs = device.running
+    device.variables.changes.clear()
+    device.variables.last = last
+    try:
+        act(device.loader)
+    except BootError:
+        assert len(device.variables.changes) == last
+    device.variables.last = None
+    assert device.power_on() in set(may_start)
+    good = {slot for slot in (A, B) if device.loader.status(slot).good}
+    assert device.power_on(broken={"a", "b"} - good) in good
+    device.running = runs
+    act(device.loader)
+    assert device.power_on(broken=set()) in (B if call in {"activate", "confirm"} else A)
+
+
+def test_probing_leaves_the_variables_as_they_are(device: EfiDevice) -> None:
+    loader, before = device.loader, device.memory()
+    assert isinstance(loader, Probing)
+    loader.probe()
+    assert device.memory() == before
+    assert device.variables.changes == ["BistableProbe", "no BistableProbe"]
+
+
+# --- entries
+
+
+def test_entries_are_found_by_their_descriptions_or_are_an_error(device: EfiDevice) -> None:
+    assert device.loader.primary() == A
+    device.variables.set("Boot0007", load_option("bistable b"))
+    with pytest.raises(BootError, match="entry of slot b: 2 are called 'bistable b'") as caught:
+        device.loader.primary()
+    assert "boot.efi-entries" in str(caught.value.hint)
+    del device.variables.values["Boot0007"], device.variables.values["Boot0002"]
+    with pytest.raises(BootError, match="entry of slot b: 0 are called"):
+        device.loader.primary()
+
+
+def test_entries_can_be_given_by_number(device: EfiDevice) -> None:
+    device.variables.set("Boot0001", load_option("Linux"))
+    numbers = entry_numbers({A: "Boot0001", B: "0002"})
+    loader = EfiBootloader(device.esp, device.variables, (A, B), kernel=Kernel(image=Path("/x")), numbers=numbers)
+    assert loader.primary() == A
+    loader.activate(B)
+    assert device.power_on() == B
+
+
+def test_an_entry_that_is_not_active_or_missing_is_told_of(device: EfiDevice) -> None:
+    device.variables.set("Boot0002", load_option("bistable b", active=False))
+    loader = device.loader
+    assert isinstance(loader, Faulty)
+    assert loader.faults() == ("Boot0002, the entry of slot b, is missing or not active",)
+
+
+@pytest.mark.parametrize(
+    ("entries", "words"),
+    [
+        ({A: "1", B: "0002"}, "it is not four hexadecimal digits"),
+        ({A: "0001", B: "00g1"}, "it is not four hexadecimal digits"),
+        ({A: "0001", B: "Boot0001"}, "one boot entry for both slots"),
+    ],
+)
+def test_numbers_that_are_none_are_refused(entries: dict[str, str], words: str, tmp_path: Path) -> None:
+    settings = BootSettings(backend="efi", directory=tmp_path, efi_entries=entries)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=words):
+        make_bootloader(settings, PAIR)
+
+
+def test_the_firmware_has_to_say_that_it_started_the_running_slots_entry(device: EfiDevice) -> None:
+    loader = device.loader
+    assert isinstance(loader, Canary)
+    loader.check_canary()
+    device.variables.set("BootCurrent", b"\x03\x00")
+    with pytest.raises(BootError, match="with Boot0001, but the firmware says that it started Boot0003"):
+        loader.check_canary()
+    del device.variables.values["BootCurrent"]
+    with pytest.raises(BootError, match="started nothing"):
+        loader.check_canary()
+
+
+def test_the_kernel_is_placed_where_the_slots_entry_has_it(device: EfiDevice, tmp_path: Path) -> None:
+    (tmp_path / "root/boot").mkdir(parents=True)
+    (tmp_path / "root/boot/vmlinuz").write_bytes(b"kernel")
+    loader = device.loader
+    assert isinstance(loader, Placing)
+    loader.place(B, tmp_path / "root")
+    assert (device.esp / "EFI/bistable/b/linux.efi").read_bytes() == b"kernel"
+
+
+# --- bytes
+
+
+@given(
+    text=st.text(st.characters(max_codepoint=0xFFFF, exclude_categories=["Cs"], exclude_characters="\0"), max_size=40)
+)
+def test_descriptions_are_read(text: str) -> None:
+    assert parse_option(load_option(text, arguments="root=x")) == LoadOption(description=text, active=True)
+
+
+@given(data=st.binary(max_size=100))
+def test_no_bytes_do_harm(data: bytes) -> None:
+    for parse in (parse_option, parse_numbers):
+        try:
+            parse(data)
+        except BadOptionError:
+            continue
+
+
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        (b"", "a load option of 0 bytes"),
+        (b"\1\0\0\0\0\0" + b"a\0" * 600, "too long"),
+        (struct.pack("<IH", 1, 9) + b"a\0\0\0" + b"\0" * 8, "a device path that is longer"),
+        (struct.pack("<IH", 1, 0) + b"a\0b\0", "a device path that is longer"),
+        (b"\0" * 70_000, "a load option of 70000 bytes"),
+    ],
+)
+def test_a_load_option_that_is_not_one_is_refused(data: bytes, why: str) -> None:
+    with pytest.raises(BadOptionError, match=why):
+        parse_option(data)
+
+
+def test_an_order_that_is_not_one_is_an_error(device: EfiDevice) -> None:
+    device.variables.set("BootOrder", b"\1")
+    with pytest.raises(BootError, match="cannot understand the firmware's variable BootOrder"):
+        device.loader.primary()
+
+
+# --- efivarfs
+
+
+@pytest.fixture
+def efivars(tmp_path: Path) -> Path:
+    """A directory in the place of efivarfs."""
+    (tmp_path / "vars").mkdir()
+    for name, data in {
+        "Boot0001": load_option("bistable a"),
+        "Boot0002": load_option("bistable b"),
+        "BootOrder": b"\1\0\2\0",
+    }.items():
+        (tmp_path / "vars" / f"{name}-{GLOBAL}").write_bytes(b"\7\0\0\0" + data)
+    (tmp_path / "vars/Boot0009-00000000-0000-0000-0000-000000000000").write_bytes(b"x")
+    return tmp_path / "vars"
+
+
+def test_a_variable_has_its_attributes_in_front(efivars: Path) -> None:
+    variables = EfiVariables(efivars)
+    assert variables.read("BootOrder", GLOBAL) == b"\1\0\2\0"
+    variables.write("BootNext", GLOBAL, b"\2\0")
+    assert (efivars / f"BootNext-{GLOBAL}").read_bytes() == b"\7\0\0\0\2\0"
+    variables.write("BootOrder", GLOBAL, b"\2\0")
+    assert (efivars / f"BootOrder-{GLOBAL}").read_bytes() == b"\7\0\0\0\2\0"
+    variables.remove("BootNext", GLOBAL)
+    variables.remove("BootNext", GLOBAL)
+    assert variables.read("BootNext", GLOBAL) is None
+    assert variables.names(GLOBAL) == ["Boot0001", "Boot0002", "BootOrder"]
+
+
+def test_texts_end_with_their_zero(efivars: Path) -> None:
+    (efivars / f"LoaderInfo-{GLOBAL}").write_bytes(b"\6\0\0\0" + "systemd-boot 252\0".encode("utf-16-le"))
+    assert EfiVariables(efivars).text("LoaderInfo", GLOBAL) == "systemd-boot 252"
+    assert EfiVariables(efivars).text("Other", GLOBAL) is None
+
+
+def test_a_variable_that_is_too_long_is_an_error(efivars: Path) -> None:
+    (efivars / f"BootNext-{GLOBAL}").write_bytes(b"x" * 70_000)
+    with pytest.raises(BootError, match="cannot read the firmware's variable BootNext"):
+        EfiVariables(efivars).read("BootNext", GLOBAL)
+
+
+def test_without_efivarfs_the_error_says_what_to_mount(tmp_path: Path) -> None:
+    with pytest.raises(BootError, match="cannot read the firmware's variables") as caught:
+        EfiVariables(tmp_path / "none").names(GLOBAL)
+    assert "mount efivarfs" in str(caught.value.hint)
+    with pytest.raises(BootError, match="cannot change the firmware's variable BootNext"):
+        EfiVariables(tmp_path / "none").write("BootNext", GLOBAL, b"")
+
+
+@pytest.fixture
+def immutable(efivars: Path) -> Iterator[Path]:
+    """A variable with the immutable flag."""
+    path = efivars / f"BootOrder-{GLOBAL}"
+    with path.open("rb") as file:
+        try:
+            flags = int.from_bytes(fcntl.ioctl(file, FS_IOC_GETFLAGS, b"\0" * 8)[:4], "little")
+            fcntl.ioctl(file, FS_IOC_SETFLAGS, struct.pack("=iI", flags | FS_IMMUTABLE_FL, 0))
+        except OSError as e:
+            pytest.skip(f"the immutable flag cannot be set here: {e.strerror}")
+        yield path
+        fcntl.ioctl(file, FS_IOC_SETFLAGS, struct.pack("=iI", flags, 0))
+
+
+def test_the_immutable_flag_is_taken_away_for_the_change_and_set_again(immutable: Path) -> None:
+    EfiVariables(immutable.parent).write("BootOrder", GLOBAL, b"\2\0")
+    assert immutable.read_bytes() == b"\7\0\0\0\2\0"
+    with pytest.raises(PermissionError):
+        os.open(immutable, os.O_WRONLY)
+
+
+# --- settings
+
+
+def test_the_firmwares_entries_are_a_sign(efivars: Path, tmp_path: Path) -> None:
+    assert has_entries(("a", "b"), efivars)
+    (efivars / f"Boot0002-{GLOBAL}").unlink()
+    assert not has_entries(("a", "b"), efivars)
+    assert not has_entries(("a", "b"), tmp_path / "none")
+    assert detect_backend(BootSettings(backend="auto", efi_entries={A: "0001", B: "0002"})) == "efi"
+
+
+def test_the_boot_partition_is_looked_for_at_the_usual_places(tmp_path: Path) -> None:
+    usual = (tmp_path / "none", tmp_path / "efi")
+    with pytest.raises(BootError, match="cannot find the boot partition"):
+        find_boot_partition(None, usual)
+    (tmp_path / "efi/EFI").mkdir(parents=True)
+    assert find_boot_partition(None, usual) == tmp_path / "efi"
