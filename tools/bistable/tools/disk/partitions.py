@@ -14,6 +14,7 @@ from bistable.artifact.run import ProgramError, run_to
 
 _TIMEOUT: Final = 120.0
 _EXTENDED: Final = frozenset({"5", "f", "85"})
+_PROTECTIVE: Final = "ee"
 _NUMBER: Final = re.compile(r"p?([0-9]+)")
 _LIMIT: Final = 1 << 20
 
@@ -59,7 +60,15 @@ def read_table(disk: BinaryIO, name: str) -> FoundTable:
             ) from e
         out.seek(0)
         table = json.loads(out.read(_LIMIT))["partitiontable"]
-    size = os.fstat(disk.fileno()).st_size
+    if table["label"] == "dos" and any(
+        str(item["type"]).lower() == _PROTECTIVE for item in table.get("partitions", [])
+    ):
+        # sfdisk then shows what protects a GPT from programs that do not know it.
+        raise RejectedError(
+            f"cannot read the partition table of {name}: it is a GPT that does not fit, or both copies are damaged",
+            hint="is the image cut off?",
+        )
+    size = disk.seek(0, os.SEEK_END)
     sector = int(table.get("sectorsize", 512))
     device = table["device"]
     partitions = tuple(
