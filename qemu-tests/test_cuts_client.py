@@ -1,6 +1,7 @@
 """What the client would say is told from its data partition, and whether that is true."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -35,27 +36,32 @@ def data() -> bytes:
     return cut_world.make_data(filled)
 
 
-def test_the_client_s_memory_is_read_from_the_partition(data: bytes) -> None:
-    found = view(data, "bistable")
+def seen(folder: Path, data: bytes) -> ClientView:
+    (folder / "data.img").write_bytes(data)
+    return view(folder / "data.img", "bistable")
+
+
+def test_the_client_s_memory_is_read_from_the_partition(data: bytes, tmp_path: Path) -> None:
+    found = seen(tmp_path, data)
     assert (found.trouble, found.artifact, found.record) == ((), "release-1", RECORD)
 
 
-def test_a_partition_without_a_store_has_nothing_to_say() -> None:
-    assert view(cut_world.make_data(None), "bistable") == ClientView()
+def test_a_partition_without_a_store_has_nothing_to_say(tmp_path: Path) -> None:
+    assert seen(tmp_path, cut_world.make_data(None)) == ClientView()
 
 
-def test_a_store_that_is_damaged_is_told_of(data: bytes) -> None:
+def test_a_store_that_is_damaged_is_told_of(data: bytes, tmp_path: Path) -> None:
     at = data.index(b"SQLite format 3\0")
-    found = view(data[:at] + b"\xff" * 4096 + data[at + 4096 :], "bistable")
+    found = seen(tmp_path, data[:at] + b"\xff" * 4096 + data[at + 4096 :])
     assert found.trouble
     assert found.trouble[0].startswith("client: ")
 
 
-def test_a_file_system_that_only_a_repair_makes_whole_is_told_of(data: bytes) -> None:
+def test_a_file_system_that_only_a_repair_makes_whole_is_told_of(data: bytes, tmp_path: Path) -> None:
     # A group's bitmap of blocks says that all are free.
     damaged = bytearray(data)
     damaged[1024 + 0x64 + 4] ^= 0xFF
-    found = view(bytes(damaged), "bistable")
+    found = seen(tmp_path, bytes(damaged))
     assert found.trouble
     assert found.trouble[0].startswith("data: ")
 

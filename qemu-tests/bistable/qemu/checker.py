@@ -4,9 +4,11 @@ A check reads the partition table, the environment of the boot loader, both slot
 costly is kept by content: most cuts change one of these.
 """
 
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import Final
 
 from bistable.artifact.errors import RejectedError, RequestError
@@ -157,7 +159,10 @@ class Checker:
     def _view(self, picture: Picture) -> ClientView:
         key = picture.region_fingerprint("data")
         if key not in self._views:
-            self._views[key] = view(picture.read_region("data"), FOLDER)
+            with tempfile.TemporaryDirectory(prefix="bistable-", dir=_memory()) as scratch:
+                image = Path(scratch, "data.img")
+                picture.save_region("data", image)
+                self._views[key] = view(image, FOLDER)
         return self._views[key]
 
     def _follow(
@@ -192,6 +197,12 @@ class Checker:
         if not boots or not boots[-1].starts:
             findings.append(Finding(kind=Kind.LOADER, words="in the end nothing boots"))
         return tuple(boots), tuple(dict.fromkeys(findings)), good
+
+
+def _memory() -> Path | None:
+    """Return a directory that is in memory, where there is one: the copies live for a moment, and are many."""
+    place = Path("/dev/shm")
+    return place if place.is_dir() else None
 
 
 def _wrong(boot: Boot) -> Iterator[Finding]:

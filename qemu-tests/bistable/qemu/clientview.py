@@ -39,18 +39,16 @@ class ClientView:
         return recover(self.record, Facts(boot_id=_ANOTHER_BOOT, on_target=on_target))
 
 
-def view(data: bytes, folder: str) -> ClientView:
-    """Return what the client would know if `data` were its data partition; `folder` is its directory in there."""
-    with tempfile.TemporaryDirectory(prefix="bistable-", dir=_memory()) as scratch:
-        image = Path(scratch, "data.img")
-        with image.open("wb") as file:
-            _write_sparse(file.fileno(), data)
-        trouble = _recovered(image)
-        taken = Path(scratch, "taken")
-        taken.mkdir()
+def view(image: Path, folder: str) -> ClientView:
+    """Return what the client would know if `image` were its data partition; `folder` is its directory in there.
+
+    The image is brought in order, as a boot would; take a copy.
+    """
+    trouble = _recovered(image)
+    with tempfile.TemporaryDirectory(prefix="bistable-", dir=image.parent) as taken:
         # debugfs fails only by what it says; that nothing was taken out is seen below.
         run(["debugfs", "-R", f"rdump /{folder} {taken}", image], timeout=CHECK_SECONDS)
-        return _opened(taken / Path(folder).name, trouble)
+        return _opened(Path(taken, folder), trouble)
 
 
 def _recovered(image: Path) -> tuple[str, ...]:
@@ -92,18 +90,3 @@ def _opened(directory: Path, trouble: tuple[str, ...]) -> ClientView:
             )
     except BistableError as e:
         return ClientView(trouble=(*trouble, f"client: {e.what}"))
-
-
-def _write_sparse(descriptor: int, data: bytes) -> None:
-    import os
-
-    os.ftruncate(descriptor, len(data))
-    step = 1 << 16
-    for at in range(0, len(data), step):
-        if any(part := data[at : at + step]):
-            os.pwrite(descriptor, part, at)
-
-
-def _memory() -> str | None:
-    """Return a directory that is in memory, where there is one: these files live for a moment, and are many."""
-    return "/dev/shm" if Path("/dev/shm").is_dir() else None

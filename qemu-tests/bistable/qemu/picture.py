@@ -48,6 +48,7 @@ class Picture:
                 raise RequestError(f"cannot look at {name} of {base}: it is not made of whole pages of the disk")
         self._regions = {name: (start // PAGE, (start + length) // PAGE) for name, (start, length) in regions.items()}
         self._whole = {name: self._base_sum(first, end) for name, (first, end) in self._regions.items()}
+        self._full = {name: self._full_pages(first, end) for name, (first, end) in self._regions.items()}
         self._pages: dict[int, bytes] = {}
         self._change = 0
         self._changes = dict.fromkeys(self._regions, 0)
@@ -57,6 +58,10 @@ class Picture:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the base image."""
         self._map.close()
 
     def fingerprint(self) -> int:
@@ -77,10 +82,22 @@ class Picture:
                 found[low - start : high - start] = page[low - index * PAGE : high - index * PAGE]
         return bytes(found)
 
-    def read_region(self, name: str) -> bytes:
-        """Return a whole region."""
+    def save_region(self, name: str, path: Path) -> None:
+        """Write a region to a sparse file.
+
+        Raises:
+            MachineError: it cannot be written.
+        """
         first, end = self._regions[name]
-        return self.read(first * PAGE, (end - first) * PAGE)
+        changed = {index for index in range(first, end) if index in self._pages}
+        try:
+            with path.open("wb") as file:
+                file.truncate((end - first) * PAGE)
+                for index in sorted(self._full[name] | changed):
+                    file.seek((index - first) * PAGE)
+                    file.write(self._page(index))
+        except OSError as e:
+            raise MachineError(f"cannot write {path}: {e.strerror or e}") from e
 
     def write(self, start: int, data: bytes) -> None:
         """Write over a part of the disk."""
@@ -149,6 +166,10 @@ class Picture:
     def _base_sum(self, first: int, end: int) -> int:
         pages = (self._map[index * PAGE : (index + 1) * PAGE] for index in range(first, end))
         return sum(_placed(_digest(page), index) for index, page in enumerate(pages)) & _MASK
+
+    def _full_pages(self, first: int, end: int) -> frozenset[int]:
+        """Return which pages of the base are not zeros."""
+        return frozenset(index for index in range(first, end) if self._map[index * PAGE : (index + 1) * PAGE] != _ZEROS)
 
     def _check(self, start: int, length: int) -> None:
         if start < 0 or start + length > self.size:
