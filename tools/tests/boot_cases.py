@@ -100,7 +100,8 @@ def _hostile() -> tuple[Case, ...]:
     """Values that no program of ours writes. U-Boot takes each variable for itself, GRUB refuses the whole copy."""
     cases = []
     orders = (
-        "c", "a c", "a a", "a b a", "A", "a,b", "-z", "a; reset", "a'b", 'a"b', "$(reset)", "${bootcmd}", "x" * 300,
+        "c", "a c", "a a", "a b a", "A", "a,b", "-z", "a; reset", "'", "a'b", 'a"b', "$(reset)", "${bootcmd}",
+        "x" * 300,
     )  # fmt: skip
     for order in orders:
         # Nothing is known: a is tried first, as on trial. GRUB goes by the other copy, in which b is on trial.
@@ -114,7 +115,7 @@ def _hostile() -> tuple[Case, ...]:
             ),
             Case(name=f"order is {order[:12]!r}", environment=activated(order=order), starts=("b",), loaders=GRUB),
         ]
-    for value in ("2", "yes", "01", "", "-n", "1 1", '"1"'):
+    for value in ("2", "yes", "01", "", "-n", "1 1", '"1"', "'1'", "'"):
         cases.append(
             Case(
                 name=f"a_good is {value!r}",
@@ -125,7 +126,7 @@ def _hostile() -> tuple[Case, ...]:
             )
         )
     cases.append(Case(name="a_good is '2'", environment=activated(order="a b", a_good=2), starts=("b",), loaders=GRUB))
-    for value in ("10", "x", "0x3", "-1", "3;", "f", "a", " 3"):
+    for value in ("10", "x", "0x3", "-1", "3;", "f", "a", " 3", "'3'", "'"):
         cases.append(
             Case(
                 name=f"b_tries is {value!r}",
@@ -136,7 +137,7 @@ def _hostile() -> tuple[Case, ...]:
             )
         )
     cases.append(Case(name="b_tries is 'f'", environment=activated(b_tries="f"), starts=("b",), loaders=GRUB))
-    for value in ("2", "", "yes"):
+    for value in ("2", "", "yes", "'"):
         cases.append(Case(name=f"seen is {value!r}", environment=activated(seen=value), starts=("b", "b", "b", "a")))
     for name in ("order", "a_good", "b_tries", "seen"):
         starts = {"order": "a", "a_good": "b", "b_tries": "a", "seen": "b"}[name]

@@ -33,7 +33,7 @@ class SlotPlace:
     name: str
     """`a` or `b`."""
     partition: int
-    """Its number, from 1."""
+    """Its number, from 1; for the Raspberry Pi that of the slot's own boot partition."""
     root: str
     """What the kernel is told as `root=`, such as `PARTUUID=...`."""
 
@@ -87,3 +87,7 @@ class BootFiles:
     """Offset in the environment's partition -> bytes."""
     root: Mapping[PurePosixPath, bytes]
     """File -> content, for the root filesystem of both slots: how the client finds all this."""
+    placed: Mapping[PurePosixPath, PurePosixPath] = field(default_factory=dict)
+    """File on the boot partition -> file of the first slot that has to be copied there, as firmware reads FAT only."""
+    slots: Mapping[str, Mapping[PurePosixPath, bytes]] = field(default_factory=dict)
+    """Slot -> file -> content, for the slot's own boot partition: Raspberry Pi."""

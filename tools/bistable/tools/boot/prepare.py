@@ -4,14 +4,25 @@ from collections.abc import Callable, Mapping
 from pathlib import PurePosixPath
 from typing import Final
 
+from bistable.client.boot.raspberrypi.autoboot import Autoboot, render_autoboot
+from bistable.client.boot.systemdboot.entries import entry_name, render_entry
+from bistable.client.model import SlotName
 from bistable.tools.boot import envfiles, grubenv, ubootenv
 from bistable.tools.boot.checks import check_plan
-from bistable.tools.boot.grubimage import grub_image
+from bistable.tools.boot.efiprograms import grub_image, systemd_boot
 from bistable.tools.boot.legacy import build_script
 from bistable.tools.boot.plan import BootFiles, BootPlan, Loader
-from bistable.tools.boot.render import END, SEQUENCE, grub_script, uboot_script
+from bistable.tools.boot.render import END, SEQUENCE, command_line, fallback_script, grub_script, uboot_script
 from bistable.tools.boot.rootfiles import root_files
 from bistable.tools.boot.state import SEEN, fresh
+
+KERNELS: Final = PurePosixPath("EFI/bistable")
+KERNEL: Final = "linux.efi"
+INITRD: Final = "initrd.img"
+"""Where the client places kernels of slots on the boot partition, each in a folder with the slot's name."""
+
+LOADER_CONF: Final = b"timeout 0\neditor no\nauto-entries no\nauto-firmware no\n"
+"""For systemd-boot. No default: it would be started whatever has been counted."""
 
 REMOVABLE: Final = PurePosixPath("EFI/BOOT")
 """Where UEFI looks on a disk that it knows nothing of."""
@@ -73,6 +84,73 @@ def _grub(plan: BootPlan) -> BootFiles:
     )
 
 
+def _systemd_boot(plan: BootPlan) -> BootFiles:
+    name, image = systemd_boot(plan.architecture)
+    first = plan.slots[0]
+    entry = render_entry(
+        SlotName(first.name), version=1, options=command_line(plan, first), initrd=plan.initrd is not None
+    )
+    return BootFiles(
+        boot={
+            REMOVABLE / name: image,
+            PurePosixPath("loader/loader.conf"): LOADER_CONF,
+            PurePosixPath("loader/entries") / entry_name(SlotName(first.name), None): entry,
+            **_options(plan),
+        },
+        environment={},
+        root=root_files(plan),
+        placed=_placed(plan),
+    )
+
+
+def _efi(plan: BootPlan) -> BootFiles:
+    # The firmware has no entries for a disk that it has not seen, and may lose those it has: then it starts this, which
+    # boots the first slot that can be loaded, and counts nothing.
+    name, image = grub_image(plan.architecture)
+    return BootFiles(
+        boot={
+            REMOVABLE / name: image,
+            PurePosixPath("grub/grub.cfg"): fallback_script(plan).encode("ascii"),
+            **_options(plan),
+        },
+        environment={},
+        root=root_files(plan),
+        placed=_placed(plan),
+    )
+
+
+def _raspberry_pi(plan: BootPlan) -> BootFiles:
+    first = plan.slots[0].partition
+    lines = [f"kernel={plan.kernel.name}"]
+    lines += ["arm_64bit=1"] if plan.architecture == "arm64" else []
+    lines += [f"initramfs {plan.initrd.name} followkernel"] if plan.initrd is not None else []
+    lines += [f"device_tree={plan.devicetree.name}"] if plan.devicetree is not None else []
+    config = "".join(f"{line}\n" for line in lines).encode("ascii")
+    return BootFiles(
+        boot={PurePosixPath("autoboot.txt"): render_autoboot(Autoboot(default=first, trial=first))},
+        environment={},
+        root=root_files(plan),
+        slots={
+            slot.name: {
+                PurePosixPath("config.txt"): config,
+                PurePosixPath("cmdline.txt"): f"{command_line(plan, slot)}\n".encode("ascii"),
+            }
+            for slot in plan.slots
+        },
+    )
+
+
+def _options(plan: BootPlan) -> Mapping[PurePosixPath, bytes]:
+    """Return the kernel's arguments of both slots, where the client looks for them."""
+    return {KERNELS / slot.name / "options": f"{command_line(plan, slot)}\n".encode("ascii") for slot in plan.slots}
+
+
+def _placed(plan: BootPlan) -> Mapping[PurePosixPath, PurePosixPath]:
+    folder = KERNELS / plan.slots[0].name
+    initrd = {} if plan.initrd is None else {folder / INITRD: plan.initrd}
+    return {folder / KERNEL: plan.kernel, **initrd}
+
+
 def _fresh(plan: BootPlan) -> dict[str, str]:
     """Return the variables of a new disk; the canary is left to the boot script."""
     first, second = plan.slots
@@ -85,4 +163,7 @@ MAKERS: Final[Mapping[Loader, Callable[[BootPlan], BootFiles]]] = {
     Loader.UBOOT: _uboot,
     Loader.UBOOT_ENVIRONMENT: _uboot,
     Loader.GRUB: _grub,
+    Loader.SYSTEMD_BOOT: _systemd_boot,
+    Loader.EFI: _efi,
+    Loader.RASPBERRY_PI: _raspberry_pi,
 }

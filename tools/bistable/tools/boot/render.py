@@ -64,6 +64,11 @@ def grub_script(plan: BootPlan) -> str:
     return _templates().get_template("grub.cfg.jinja").render(values)
 
 
+def fallback_script(plan: BootPlan) -> str:
+    """Return the text of a `grub.cfg` that boots the first slot whose kernel, on the boot partition, can be loaded."""
+    return _templates().get_template("fallback.cfg.jinja").render(_common(plan))
+
+
 def command_line(plan: BootPlan, slot: SlotPlace) -> str:
     """Return the kernel's arguments for one slot."""
     return " ".join([f"root={slot.root}", *plan.arguments.split(), f"bistable.slot={slot.name}"])

@@ -5,7 +5,7 @@ from pathlib import PurePosixPath
 from typing import Final
 
 from bistable.artifact.errors import RequestError
-from bistable.tools.boot.plan import BootPlan, Loader
+from bistable.tools.boot.plan import BootPlan, Loader, SlotPlace
 
 ENVIRONMENT_LABEL: Final = "boot-env"
 """GPT name of the partition with the environment."""
@@ -38,6 +38,15 @@ def _client(plan: BootPlan) -> bytes:
     lines += ["", "[boot]", f'backend = "{BACKENDS[plan.loader]}"']
     if plan.loader in {Loader.UBOOT, Loader.UBOOT_ENVIRONMENT, Loader.GRUB}:
         lines += ['scheme = "slots"', f"tries = {plan.tries}"]
+    if plan.loader in {Loader.SYSTEMD_BOOT, Loader.EFI}:
+        lines.append(f'kernel = "{plan.kernel}"')
+        lines += [f'initrd = "{plan.initrd}"'] if plan.initrd is not None else []
+    if plan.loader is Loader.SYSTEMD_BOOT:
+        lines.append(f"tries = {plan.tries}")
+    if plan.loader is Loader.RASPBERRY_PI:
+        slots = sorted(plan.slots, key=lambda slot: slot.name)
+        places = ", ".join(f'"{_boot_partition(slot)}"' for slot in slots)
+        lines += [f"partitions = [{places}]", f"part-numbers = [{slots[0].partition}, {slots[1].partition}]"]
     if plan.loader is Loader.GRUB and plan.environment is not None:
         device = _environment_device(plan, plan.environment.partition, resolved=False)
         places = ", ".join(f'"{device}@{offset}"' for offset in plan.environment.offsets)
@@ -53,6 +62,15 @@ BACKENDS: Final = {
     Loader.EFI: "efi",
     Loader.RASPBERRY_PI: "raspberry-pi",
 }
+
+
+def _boot_partition(slot: SlotPlace) -> str:
+    """Return the place of a slot's own boot partition: in an MBR beside the slot, in a GPT by its name."""
+    if mbr := _MBR_UUID.fullmatch(slot.root):
+        return f"PARTUUID={mbr[1].lower()}-{slot.partition:02x}"
+    if numbered := _NUMBERED.fullmatch(slot.root):
+        return f"{numbered[1]}{slot.partition}"
+    return f"PARTLABEL=boot-{slot.name}"
 
 
 def _device(root: str) -> str:

@@ -1,4 +1,4 @@
-"""GRUB as an EFI program, made of its modules by grub-mkimage."""
+"""EFI programs that choose a slot: GRUB, made of its modules by grub-mkimage, and systemd-boot, as it is installed."""
 
 import tempfile
 from pathlib import Path
@@ -46,3 +46,25 @@ def grub_image(architecture: str) -> tuple[str, bytes]:
             timeout=_TIMEOUT,
         )
         return name, made.read_bytes()
+
+
+SYSTEMD_BOOT: Final = {"amd64": "systemd-bootx64.efi", "arm64": "systemd-bootaa64.efi"}
+SYSTEMD_BOOT_DIRECTORY: Final = Path("/usr/lib/systemd/boot/efi")
+
+
+def systemd_boot(architecture: str) -> tuple[str, bytes]:
+    """Return the name that UEFI starts without being told, and the content of systemd-boot.
+
+    Raises:
+        RequestError: there is no systemd-boot for this architecture.
+        MachineError: it is not installed.
+    """
+    if architecture not in SYSTEMD_BOOT:
+        raise RequestError(f"cannot take systemd-boot for {architecture}: only for {', '.join(SYSTEMD_BOOT)}")
+    path = SYSTEMD_BOOT_DIRECTORY / SYSTEMD_BOOT[architecture]
+    try:
+        return FORMATS[architecture][1], path.read_bytes()
+    except OSError as e:
+        raise MachineError(
+            f"cannot read {path}: {e.strerror}", hint=f"install the package systemd-boot-efi of {architecture}"
+        ) from e
