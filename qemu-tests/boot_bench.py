@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from bistable.artifact.errors import MachineError
 from bistable.artifact.model import Script
 from bistable.qemu import patience
@@ -19,11 +20,17 @@ from bistable.qemu.rootfs.build import Profile
 from bistable.qemu.run import require
 from bistable.qemu.serving import Server
 
+START = "/etc/bistable-start"
 NO_KERNEL = Put(path="/boot/vmlinuz", content=b"not a kernel\n")
 NO_INIT = Remove(path="/sbin/init")
-PANICS = Put(path="/etc/bistable-start", content=b"#!/bin/sh\necho c >/proc/sysrq-trigger\n", mode=0o755)
-HANGS = Put(path="/etc/bistable-start", content=b"#!/bin/sh\necho hanging\nwhile :; do sleep 1000; done\n", mode=0o755)
+PANICS = Put(path=START, content=b"#!/bin/sh\necho c >/proc/sysrq-trigger\n", mode=0o755)
+HANGS = Put(path=START, content=b"#!/bin/sh\necho it hangs\nwhile :; do sleep 1000; done\n", mode=0o755)
+STOPS_FEEDING = Put(
+    path=START, content=b"#!/bin/sh\nkillall -STOP watchdog\nwhile :; do sleep 1000; done\n", mode=0o755
+)
 PANIC = "Kernel panic - not syncing"
+ANY = tuple(range(10))
+"""Exit codes of `bistablectl`, where the test looks at what it did and not at its code."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +40,7 @@ class Bench:
     device: QemuDevice
     rig: Rig
     server: Server
+    disk: Path
 
     def offer(self, name: str, *changes: Change, scripts: Sequence[Script] = ()) -> str:
         """Serve an artifact of that name and return its address."""
@@ -46,9 +54,16 @@ class Bench:
         """Run `bistablectl WORDS --json` on the device."""
         return dict(bistablectl(self.device, *words, seconds=patience.INSTALL, allowed=allowed))
 
-    def install(self, url: str) -> None:
+    def install(self, url: str, *words: str) -> None:
         """Install an artifact; the device is not rebooted."""
-        self.ctl("install", url)
+        self.ctl("install", url, *words)
+
+    def update(self, url: str) -> str:
+        """Install an artifact, reboot, commit it, and return the slot that runs."""
+        self.install(url)
+        slot = self.device.reboot()
+        self.ctl("commit")
+        return slot
 
     def release(self) -> str:
         """Return which release runs."""
@@ -59,23 +74,45 @@ class Bench:
         return dict(self.ctl("status")["slots"])
 
     def loader_said(self) -> list[str]:
-        """Return what the boot script has said since the last call of `boot` or `reboot`, without its summaries."""
+        """Return what the boot scripts have said so far, without their summaries."""
         return [line for line in self.device.says("bistable: ") if not line.startswith("bistable: copies=")]
 
+    def summary(self) -> str:
+        """Return what the last boot script found in the environment."""
+        return self.device.says("bistable: copies=")[-1]
 
-@contextmanager
-def bench(kind: Kind, folder: Path, profile: Profile = Profile.SMALL, *, arguments: str = "") -> Iterator[Bench]:
-    """Give a device that is off, with a new disk. What goes wrong inside comes with the end of its console."""
+    def partition(self, name: str) -> bytes:
+        """Return what is in a partition of the disk; for a machine that is off."""
+        found = self.rig.geometry.partition(name)
+        with self.disk.open("rb") as file:
+            file.seek(found.start)
+            return file.read(found.size)
+
+    def overwrite(self, name: str, offset: int, data: bytes) -> None:
+        """Change what is in a partition of the disk; for a machine that is off."""
+        with self.disk.open("r+b") as file:
+            file.seek(self.rig.geometry.partition(name).start + offset)
+            file.write(data)
+
+
+def need(kind: Kind) -> None:
+    """Skip the test if this computer has not what the kind of machine needs."""
     try:
         require(HARDWARE[kind].program)
         check_firmware(kind)
     except MachineError as e:
         pytest.skip(f"{e.what} ({e.hint})")
+
+
+@contextmanager
+def bench(kind: Kind, folder: Path, profile: Profile = Profile.SMALL, *, arguments: str = "") -> Iterator[Bench]:
+    """Give a device with a new disk, switched on. What goes wrong inside comes with the end of its console."""
+    need(kind)
     found = rig(kind, profile, arguments=arguments)
     disk = found.new_disk(folder)
     with Server() as server, start(kind, disk, folder=folder) as machine:
         try:
-            yield Bench(device=QemuDevice(machine), rig=found, server=server)
+            yield Bench(device=QemuDevice(machine), rig=found, server=server, disk=disk)
         except AssertionError as e:
             lines = machine.console.text().splitlines()[-SHOWN_LINES:]
             e.add_note("\n".join([f"the console ({machine.console.log}) ends with:", *lines]))

@@ -1,12 +1,28 @@
-"""Updates on machines that boot: what is committed stays, and what does not come up is rolled back by the boot script."""
+"""Updates on machines that boot: what is committed stays, what does not come up is rolled back by the boot script."""
 
 import pytest
-from boot_bench import NO_KERNEL, bench
+
+from bistable.qemu import patience
 from bistable.qemu.kinds import Kind
+from bistable.qemu.rig import Put
+from boot_bench import ANY, HANGS, NO_INIT, NO_KERNEL, PANIC, PANICS, STOPS_FEEDING, bench
+
+MUST = [Kind.X86_64_GRUB, Kind.ARM64_UBOOT]
+WATCHED = "bistable.watchdog"
+
+
+def rolled_back(it, running, release):
+    """The device knows that the update did not come up, and runs what it ran."""
+    recovered = it.ctl("recover", allowed=ANY)
+    assert (recovered["result"], recovered["error"]["code"]) == ("failure", "not-booted")
+    assert it.release() == release
+    status = it.ctl("status")
+    assert (status["artifact"], status["update"], status["slots"]["running"]) == (release, None, running)
+    assert status["slots"]["next"] == running
 
 
 @pytest.mark.boots
-@pytest.mark.parametrize("kind", [Kind.X86_64_GRUB, Kind.ARM64_UBOOT], ids=str)
+@pytest.mark.parametrize("kind", MUST, ids=str)
 def test_an_update_stays_when_it_is_committed_and_a_broken_one_is_rolled_back(kind, tmp_path):
     with bench(kind, tmp_path) as it:
         # As it comes out of the factory.
@@ -19,13 +35,11 @@ def test_an_update_stays_when_it_is_committed_and_a_broken_one_is_rolled_back(ki
         assert it.device.reboot() == "b"
         assert it.release() == "release-2"
         assert it.loader_said()[1:] == ["bistable: trying slot b, 2 tries left"]
-        it.ctl("commit")
-        assert it.slots()["state"]["b"]["good"]
+        assert it.ctl("commit")["result"] == "success"
 
         # A broken one. Slot b is good, so nothing is lost.
         it.install(it.offer("release-3", NO_KERNEL))
         assert it.device.reboot() == "b"
-        assert it.release() == "release-2"
         assert it.loader_said()[2:] == [
             "bistable: trying slot a, 2 tries left",
             "bistable: slot a cannot be loaded",
@@ -36,11 +50,82 @@ def test_an_update_stays_when_it_is_committed_and_a_broken_one_is_rolled_back(ki
             "bistable: passed over slot a: no tries left",
             "bistable: booting slot b",
         ]
-        recovered = it.ctl("recover", allowed=tuple(range(10)))
-        print(recovered)
-        status = it.ctl("status")
-        print(status)
-        assert status["artifact"] == "release-2"
-        assert status["update"] is None
-        assert status["last"]["artifact"] == "release-3"
-        assert status["last"]["result"] == "failure"
+        rolled_back(it, "b", "release-2")
+
+
+@pytest.mark.boots
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [Kind.ARM64_GRUB, Kind.ARMHF_UBOOT], ids=str)
+def test_other_machines_keep_an_update_and_roll_a_broken_one_back_too(kind, tmp_path):
+    with bench(kind, tmp_path) as it:
+        assert it.device.boot() == "a"
+        assert it.update(it.offer("release-2")) == "b"
+        it.install(it.offer("release-3", NO_KERNEL))
+        assert it.device.reboot() == "b"
+        rolled_back(it, "b", "release-2")
+
+
+@pytest.mark.boots
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", MUST, ids=str)
+def test_an_update_that_nobody_commits_is_tried_as_often_as_allowed_and_then_left(kind, tmp_path):
+    with bench(kind, tmp_path) as it:
+        it.device.boot()
+        it.install(it.offer("release-2"))
+        assert [it.device.reboot() for _ in range(4)] == ["b", "b", "b", "a"]
+        rolled_back(it, "a", "release-1")
+
+
+@pytest.mark.boots
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", MUST, ids=str)
+@pytest.mark.parametrize("change", [NO_INIT, PANICS], ids=["without-init", "panics"])
+def test_a_kernel_that_panics_three_times_is_given_up(kind, change, tmp_path):
+    with bench(kind, tmp_path) as it, it.device.machine.console.tolerating(PANIC):
+        it.device.boot()
+        it.install(it.offer("release-2", change))
+        assert it.device.reboot() == "a"
+        assert sum(PANIC in line for line in it.device.machine.console.text().splitlines()) == 3
+        rolled_back(it, "a", "release-1")
+
+
+@pytest.mark.boots
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", MUST, ids=str)
+def test_a_system_that_hangs_is_given_up_when_somebody_resets_it_three_times(kind, tmp_path):
+    with bench(kind, tmp_path) as it:
+        it.device.boot()
+        it.install(it.offer("release-2", HANGS))
+        it.device.machine.console.send("reboot")
+        for _ in range(3):
+            it.device.machine.console.expect("it hangs", seconds=patience.BOOT)
+            it.device.machine.reset()
+        assert it.device.boot() == "a"
+        rolled_back(it, "a", "release-1")
+
+
+@pytest.mark.boots
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", MUST, ids=str)
+def test_a_system_that_hangs_is_given_up_by_the_watchdog(kind, tmp_path):
+    with bench(kind, tmp_path, arguments=WATCHED) as it:
+        it.device.boot()
+        it.install(it.offer("release-2", STOPS_FEEDING))
+        assert it.device.reboot() == "a"
+        assert it.loader_said()[1:4] == [f"bistable: trying slot b, {left} tries left" for left in (2, 1, 0)]
+        rolled_back(it, "a", "release-1")
+
+
+@pytest.mark.boots
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", MUST, ids=str)
+def test_many_updates_in_a_row_use_the_slots_in_turn(kind, tmp_path):
+    with bench(kind, tmp_path) as it:
+        it.device.boot()
+        slots = []
+        for number in range(2, 8):
+            name = f"release-{number}"
+            slots.append(it.update(it.offer(name, Put(path="/etc/number", content=b"%d" % number))))
+            assert it.release() == name
+        assert slots == ["b", "a"] * 3
+        assert [slot["good"] for slot in it.slots()["state"].values()] == [True, True]

@@ -32,7 +32,7 @@ RELEASE_FILE: Final = "/etc/bistable-release"
 """Says which artifact a slot's content came with."""
 
 SLOT_MIB: Final[Mapping[Profile, Mapping[str, int]]] = {
-    Profile.SMALL: {"amd64": 128, "arm64": 160, "armhf": 112},
+    Profile.SMALL: {"amd64": 96, "arm64": 128, "armhf": 80},
 }
 """What the content needs, and a little more: each of them is written, read back and hashed by an emulated machine."""
 

@@ -55,7 +55,7 @@ def base_system(architecture: str, profile: Profile = Profile.SMALL) -> Path:
     recipe = RECIPES[profile]
     archive = packages.Archive(architecture)
     chosen = archive.get(*recipe.packages)
-    sources = [path for path in sorted(HERE.glob("*.py")) if path.name != "client.py"]
+    sources = sorted(HERE.glob("*.py"))
     key = cache.digest(profile, recipe.kernels[architecture], *(one.file for one in chosen), *sources)
 
     def make(root: Path) -> None:
@@ -66,7 +66,8 @@ def base_system(architecture: str, profile: Profile = Profile.SMALL) -> Path:
         archive.unpack(chosen, root)
         _add_kernel(archive, architecture, recipe, root)
         recipe.add_system(root)
-        client.compile_python(root, root / "usr" / "lib")
+        client.compile_library(root)
+        client.compile_python(root, root / "usr" / "lib" / "python3")
 
     return cache.made(f"base-{profile}-{architecture}", key, make)
 
