@@ -8,12 +8,10 @@ from pathlib import Path
 from typing import Final
 
 from bistable.qemu import cache
-from bistable.qemu.rootfs import client, initramfs, kernel, packages, small
+from bistable.qemu.rootfs import client, initramfs, kernel, packages, small, systemd
+from bistable.tools.disk import Start
 
 HERE: Final = Path(__file__).parent
-VERSION_FILE: Final = Path("etc", "bistable-release")
-"""Tells the filesystems of a test apart: it holds the name of the artifact that it came with."""
-
 _MERGED: Final = ("bin", "sbin", "lib", "lib64")
 """Since 2019 a distribution has these as links into /usr; packages may still ship files by the old names."""
 
@@ -23,6 +21,10 @@ class Profile(StrEnum):
 
     SMALL = "small"
     """busybox and a script: for nearly all tests."""
+    SYSTEMD = "systemd"
+    """systemd, with our service."""
+    SYSTEMD_BY_HAND = "systemd-by-hand"
+    """systemd, for a device on which people lead updates: what is in progress is seen to at boot, without a service."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,18 +33,18 @@ class Recipe:
 
     packages: tuple[str, ...]
     add_system: Callable[[Path], None]
-    modules: tuple[str, ...]
-    kernels: Mapping[str, str]
-    """Architecture -> the package of its kernel."""
+    start: Start
+    """What of the client is started at boot."""
+
+
+def _with_systemd(start: Start) -> Recipe:
+    return Recipe(packages=tuple(systemd.PACKAGES.split()), add_system=systemd.add_system, start=start)
 
 
 RECIPES: Final[Mapping[Profile, Recipe]] = {
-    Profile.SMALL: Recipe(
-        packages=("python3", "python3-cryptography", "python3-zstandard", "busybox-static", "libubootenv-tool"),
-        add_system=small.add_system,
-        modules=kernel.SYSTEM_MODULES,
-        kernels=kernel.PACKAGE,
-    ),
+    Profile.SMALL: Recipe(packages=tuple(small.PACKAGES.split()), add_system=small.add_system, start=Start.BY_HAND),
+    Profile.SYSTEMD: _with_systemd(Start.SERVICE),
+    Profile.SYSTEMD_BY_HAND: _with_systemd(Start.BY_HAND),
 }
 
 
@@ -56,7 +58,7 @@ def base_system(architecture: str, profile: Profile = Profile.SMALL) -> Path:
     archive = packages.Archive(architecture)
     chosen = archive.get(*recipe.packages)
     sources = sorted(HERE.glob("*.py"))
-    key = cache.digest(profile, recipe.kernels[architecture], *(one.file for one in chosen), *sources)
+    key = cache.digest(profile, *(one.file for one in chosen), *sources)
 
     def make(root: Path) -> None:
         root.mkdir()
@@ -64,7 +66,7 @@ def base_system(architecture: str, profile: Profile = Profile.SMALL) -> Path:
             (root / "usr" / name).mkdir(parents=True)
             (root / name).symlink_to(f"usr/{name}")
         archive.unpack(chosen, root)
-        _add_kernel(archive, architecture, recipe, root)
+        _add_kernel(archive, architecture, root)
         recipe.add_system(root)
         client.compile_library(root)
         client.compile_python(root, root / "usr" / "lib" / "python3")
@@ -83,7 +85,7 @@ def system(architecture: str, profile: Profile = Profile.SMALL) -> Path:
 
     def make(root: Path) -> None:
         copied(base, root)
-        client.install(wheel, root)
+        client.install(wheel, root, RECIPES[profile].start)
         client.compile_python(root, root / "usr" / "lib" / "python3" / "dist-packages" / "bistable")
 
     return cache.made(f"system-{profile}-{architecture}", key, make)
@@ -94,12 +96,12 @@ def copied(root: Path, target: Path) -> None:
     shutil.copytree(root, target, symlinks=True, copy_function=_copy)
 
 
-def _add_kernel(archive: packages.Archive, architecture: str, recipe: Recipe, root: Path) -> None:
-    found = kernel.get_kernel(archive, architecture, root.parent / "kernel", package=recipe.kernels[architecture])
+def _add_kernel(archive: packages.Archive, architecture: str, root: Path) -> None:
+    found = kernel.get_kernel(archive, architecture, root.parent / "kernel")
     kernel.add_image(found, root)
     busybox = (root / "usr" / "bin" / "busybox").read_bytes()
     (root / "boot" / "initrd.img").write_bytes(initramfs.make_initramfs(found, busybox))
-    order = kernel.loading_order(found, recipe.modules)
+    order = kernel.loading_order(found, kernel.SYSTEM_MODULES)
     brought = set(kernel.loading_order(found, kernel.DISK_MODULES))
     order = [name for name in order if name not in brought]
     folder = root / "usr" / "lib" / "bistable-modules"

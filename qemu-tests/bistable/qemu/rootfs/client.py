@@ -41,9 +41,9 @@ def build_wheel() -> Path:
     return next(cache.made("wheel", key, build).glob("*.whl"))
 
 
-def install(wheel: Path, root: Path) -> None:
+def install(wheel: Path, root: Path, start: Start) -> None:
     """Install the client of the wheel in a root filesystem, as the product's own image builder does."""
-    install_client(root, source=client_source(wheel), start=Start.BY_HAND)
+    install_client(root, source=client_source(wheel), start=start)
 
 
 def compile_python(root: Path, folder: Path) -> None:

@@ -47,14 +47,14 @@ class Kernel:
     """Name, with underscores, -> file."""
 
 
-def get_kernel(archive: Archive, architecture: str, folder: Path, *, package: str | None = None) -> Kernel:
-    """Unpack a kernel below `folder` and return what is in it; without a `package` the usual one.
+def get_kernel(archive: Archive, architecture: str, folder: Path) -> Kernel:
+    """Unpack the kernel below `folder` and return what is in it.
 
     Raises:
         MachineError: the package cannot be had.
     """
     folder.mkdir()
-    name = package or PACKAGE[architecture]
+    name = PACKAGE[architecture]
     packages = [one for one in archive.get(name) if one.name.startswith("linux-image-")]
     archive.unpack(packages, folder)
     images = sorted(folder.glob("boot/vmlinuz-*"))
@@ -85,16 +85,6 @@ def module_content(kernel: Kernel, name: str) -> bytes:
     """Return a module as `insmod` of busybox takes it: not compressed."""
     content = kernel.modules[name].read_bytes()
     return lzma.decompress(content) if kernel.modules[name].suffix == ".xz" else content
-
-
-def add_modules(kernel: Kernel, names: Iterable[str], root: Path) -> None:
-    """Put the modules where modprobe and udev look for them; `depmod` is run by who needs its lists."""
-    folder = root / "lib" / "modules" / kernel.release
-    for name in names:
-        source = kernel.modules[name]
-        target = folder / "kernel" / source.name.removesuffix(".xz")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(module_content(kernel, name))
 
 
 def add_image(kernel: Kernel, root: Path) -> None:

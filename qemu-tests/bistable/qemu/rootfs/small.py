@@ -10,6 +10,8 @@ from typing import Final
 
 from bistable.qemu.rootfs.initramfs import LINKS
 
+PACKAGES: Final = "busybox-static libubootenv-tool python3 python3-cryptography python3-zstandard"
+
 SHELL_READY: Final = "bistable-shell: ready"
 """What the serial line says before a root shell listens there."""
 
