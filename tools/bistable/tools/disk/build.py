@@ -11,6 +11,7 @@ from typing import BinaryIO, Final
 from bistable.artifact.errors import MachineError, RequestError
 from bistable.artifact.files import replacing, write_all
 from bistable.artifact.image import ImageKind, ImageOptions, make_image
+from bistable.artifact.image.options import EXT4_FEATURES
 from bistable.artifact.image.tree import TreeBuilder
 from bistable.tools.boot.plan import BootFiles, BootPlan
 from bistable.tools.disk import geometry as places
@@ -25,6 +26,11 @@ from bistable.tools.disk.sparse import Progress, copy_into, ignore, write_at
 from bistable.tools.disk.system import add_to_system, check_readable, check_system, check_unchangeable, memory_files
 from bistable.tools.disk.table import write_table
 from bistable.tools.disk.tree import BuildingTree, Change, ReadableTree, RootTree
+
+WRITABLE_FEATURES: Final = tuple(name for name in EXT4_FEATURES if name != "metadata_csum")
+"""For file systems that are written to. The kernel writes the superblock past the journal, twice in each boot; it is
+two sectors, and if the power goes between them, its checksum is wrong and nothing can be mounted until e2fsck has been
+told to use a copy, which small file systems do not have. Without checksum both halves are as good as before."""
 
 _BOOT_LABEL: Final = "BOOT"
 
@@ -213,6 +219,7 @@ class _Filling:
             size=self.geometry.partition(name).size,
             label=name[:16],
             uuid=identity(self.layout, f"ext4 {name}"),
+            features=WRITABLE_FEATURES,
         )
 
         def add(builder: TreeBuilder, base: Path) -> None:
