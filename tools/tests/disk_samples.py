@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -105,11 +106,15 @@ def take(disk: Path, built: BuiltDisk, name: str, target: Path) -> Path:
 
 
 def in_image(image: Path, path: str) -> str:
-    """Return a file of an ext4 image, as debugfs reads it."""
-    done = subprocess.run(
-        ["debugfs", "-R", f"cat {path}", image], check=True, capture_output=True, env={**os.environ, "PATH": SBIN}
-    )
-    return done.stdout.decode()
+    """Return a file of an ext4 image, as debugfs reads it; a link that is the last part of the path is followed."""
+
+    def ask(command: str) -> str:
+        environment = {**os.environ, "PATH": SBIN}
+        done = subprocess.run(["debugfs", "-R", command, image], check=True, capture_output=True, env=environment)
+        return done.stdout.decode()
+
+    link = re.search(r'link dest: "(.*)"', ask(f"stat {path}"))
+    return ask(f"cat {path}") if link is None else in_image(image, f"{path.rpartition('/')[0]}/{link[1]}")
 
 
 def leftovers(directory: Path) -> list[str]:

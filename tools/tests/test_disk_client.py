@@ -17,7 +17,7 @@ from bistable.tools.disk.client import (
     Start,
     client_source,
     install_client,
-    missing_packages,
+    look_for_packages,
     put_configuration,
 )
 from bistable.tools.disk.client.requirements import requirements
@@ -191,13 +191,14 @@ def test_what_is_not_said_leaves_no_file(root: Path) -> None:
 # --- what it needs
 
 
-def test_missing_packages_are_told_with_what_they_are_for(root: Path) -> None:
+def test_look_for_packages_are_told_with_what_they_are_for(root: Path) -> None:
     (root / "var/lib/dpkg").mkdir(parents=True)
     (root / "var/lib/dpkg/status").write_bytes(installed("python3=3.11.2-1+b1 python3-cryptography=38"))
     needed = requirements(Loader.UBOOT, Start.SERVICE)
-    missing = missing_packages(FolderTree(root), needed)
-    assert [item.package for item in missing] == ["python3-zstandard", "libubootenv-tool", "python3-dbus-fast"]
-    assert all(item.reason for item in missing)
+    found = look_for_packages(FolderTree(root), needed)
+    assert [item.package for item in found.missing] == ["python3-zstandard", "libubootenv-tool", "python3-dbus-fast"]
+    assert all(item.reason for item in found.missing)
+    assert found.older == ("python3-cryptography is 38; the client is tested with 42 and later",)
 
 
 def test_only_u_boot_needs_its_tools_and_only_the_service_the_bus() -> None:
@@ -209,9 +210,9 @@ def test_a_python_that_is_too_old_is_refused(root: Path) -> None:
     (root / "var/lib/dpkg").mkdir(parents=True)
     (root / "var/lib/dpkg/status").write_bytes(installed("python3=3.9.2-3"))
     with pytest.raises(RequestError, match=r"is 3\.9"):
-        missing_packages(FolderTree(root), requirements(Loader.GRUB, Start.SERVICE))
+        look_for_packages(FolderTree(root), requirements(Loader.GRUB, Start.SERVICE))
 
 
 def test_a_system_without_a_package_database_is_refused(root: Path) -> None:
     with pytest.raises(RequestError, match="cannot tell what is installed"):
-        missing_packages(FolderTree(root), requirements(Loader.GRUB, Start.SERVICE))
+        look_for_packages(FolderTree(root), requirements(Loader.GRUB, Start.SERVICE))

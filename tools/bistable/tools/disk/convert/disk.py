@@ -15,7 +15,7 @@ from bistable.tools.disk.client import (
     Configuration,
     Requirement,
     Start,
-    missing_packages,
+    look_for_packages,
     put_client,
     put_configuration,
 )
@@ -167,12 +167,13 @@ class _Conversion:
     def _require_packages(self, tree: RootTree) -> None:
         if self._options.client is None:
             return
-        missing = missing_packages(tree, requirements(self._layout.boot.loader, self._options.start))
-        if missing:
+        found = look_for_packages(tree, requirements(self._layout.boot.loader, self._options.start))
+        self._remarks += found.older
+        if found.missing:
             raise RequestError(
                 f"cannot install the client into {self._source.name}: these packages are not in it: "
-                + ", ".join(requirement.package for requirement in missing),
-                hint="\n".join(["install them in the image first:", *map(_reason, missing)]),
+                + ", ".join(requirement.package for requirement in found.missing),
+                hint="\n".join(["install them in the image first:", *map(_reason, found.missing)]),
             )
 
 

@@ -52,7 +52,8 @@ def find_kernel(volume: Volume, boot_files: Mapping[PurePosixPath, Path], wish: 
     versions = sorted(_versions(volume), key=_version_key)
     if versions:
         version = versions[-1]
-        names = (f"{BOOT}/{form.format(version)}" for form in _INITRDS)
+        names = [f"{BOOT}/{form.format(version)}" for form in _INITRDS]
+        names += [] if wish.initrd is None else [str(wish.initrd)]
         return FoundKernel(
             kernel=f"{BOOT}/vmlinuz-{version}", initrd=next((name for name in names if _is_file(volume, name)), None)
         )
