@@ -1,7 +1,9 @@
 """Our client, as a device gets it: from the wheel, with the files that a distribution's package would add."""
 
 import os
+import shutil
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
@@ -44,6 +46,22 @@ def build_wheel() -> Path:
 def install(wheel: Path, root: Path, start: Start) -> None:
     """Install the client of the wheel in a root filesystem, as the product's own image builder does."""
     install_client(root, source=client_source(wheel), start=start)
+
+
+def add_bus_library(root: Path) -> None:
+    """Put the library for D-Bus into a root filesystem, as it is installed here: Debian 12 has one that is too old.
+
+    Its compiled parts are for this computer, and left out; it works without them.
+
+    Raises:
+        MachineError: it is not installed.
+    """
+    found = find_spec("dbus_fast")
+    if found is None or found.origin is None:
+        raise MachineError("cannot find the library dbus-fast", hint="install bistable with its extra `daemon`")
+    ignored = shutil.ignore_patterns("*.so", "*.c", "*.cpp", "*.pxd", "__pycache__")
+    target = root / "usr" / "lib" / "python3" / "dist-packages" / "dbus_fast"
+    shutil.copytree(Path(found.origin).parent, target, ignore=ignored)
 
 
 def compile_python(root: Path, folder: Path) -> None:

@@ -3,11 +3,12 @@
 from pathlib import Path
 from typing import Final
 
+from bistable.qemu.rootfs.client import add_bus_library
 from bistable.qemu.rootfs.small import SHELL, add_program
 
 PACKAGES: Final = (
     "base-files base-passwd bash busybox-static coreutils dbus grep kmod libpam-modules libpam-runtime"
-    " libubootenv-tool login mount python3 python3-cryptography python3-dbus-fast python3-zstandard sed systemd"
+    " libubootenv-tool login mount python3 python3-cryptography python3-zstandard sed systemd"
     " systemd-sysv udev util-linux"
 )
 
@@ -103,6 +104,7 @@ def add_system(root: Path) -> None:
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).unlink(missing_ok=True)
         (root / path).write_text(text, "ascii")
+    add_bus_library(root)
     add_program(root / "usr/sbin/bistable-shell", SHELL)
     add_program(root / "usr/sbin/bistable-hardware", HARDWARE)
     units = "etc/systemd/system"
