@@ -31,6 +31,8 @@ class Case:
     """Lines on the console of the first boot, among others."""
     quick: bool = field(default=False)
     """Run with GRUB, too, when time is short."""
+    rare: bool = field(default=False)
+    """Not even run with U-Boot then."""
 
 
 def activated(**changes: object) -> Callable[[Loader], bytes]:
@@ -97,7 +99,10 @@ def _counters(first: int, second: int, *, swapped: bool = False) -> Callable[[Lo
 
 
 def _hostile() -> tuple[Case, ...]:
-    """Values that no program of ours writes. U-Boot takes each variable for itself, GRUB refuses the whole copy."""
+    """Values that no program of ours writes. U-Boot takes each variable for itself, GRUB refuses the whole copy.
+
+    Not here: values in quotes, which U-Boot's shell takes away.
+    """
     cases = []
     orders = (
         "c", "a c", "a a", "a b a", "A", "a,b", "-z", "a; reset", "'", "a'b", 'a"b', "$(reset)", "${bootcmd}",
@@ -112,10 +117,11 @@ def _hostile() -> tuple[Case, ...]:
                 starts=("a",),
                 loaders=UBOOT,
                 says=("bistable: trying slot a, 2 tries left",),
+                rare=order not in {"a a", "'"},
             ),
             Case(name=f"order is {order[:12]!r}", environment=activated(order=order), starts=("b",), loaders=GRUB),
         ]
-    for value in ("2", "yes", "01", "", "-n", "1 1", '"1"', "'1'", "'"):
+    for value in ("2", "yes", "01", "", "-n", "1 1", '"1"', "'"):
         cases.append(
             Case(
                 name=f"a_good is {value!r}",
@@ -123,10 +129,11 @@ def _hostile() -> tuple[Case, ...]:
                 starts=("b",),
                 says=("bistable: passed over slot a: no tries left",) if value else (),
                 loaders=UBOOT,
+                rare=value not in {"2", "'"},
             )
         )
     cases.append(Case(name="a_good is '2'", environment=activated(order="a b", a_good=2), starts=("b",), loaders=GRUB))
-    for value in ("10", "x", "0x3", "-1", "3;", "f", "a", " 3", "'3'", "'"):
+    for value in ("10", "x", "0x3", "-1", "3;", "f", "a", " 3", "'"):
         cases.append(
             Case(
                 name=f"b_tries is {value!r}",
@@ -134,11 +141,14 @@ def _hostile() -> tuple[Case, ...]:
                 starts=("a",),
                 says=("bistable: passed over slot b: no tries left", "bistable: booting slot a"),
                 loaders=UBOOT,
+                rare=value not in {"10", "x"},
             )
         )
     cases.append(Case(name="b_tries is 'f'", environment=activated(b_tries="f"), starts=("b",), loaders=GRUB))
     for value in ("2", "", "yes", "'"):
-        cases.append(Case(name=f"seen is {value!r}", environment=activated(seen=value), starts=("b", "b", "b", "a")))
+        cases.append(
+            Case(name=f"seen is {value!r}", environment=activated(seen=value), starts=("b",), rare=value != "2")
+        )
     for name in ("order", "a_good", "b_tries", "seen"):
         starts = {"order": "a", "a_good": "b", "b_tries": "a", "seen": "b"}[name]
         changes: dict[str, object] = {name: None}

@@ -32,7 +32,8 @@ def _rows() -> list[object]:
     for case in CASES:
         for loader in case.loaders:
             # U-Boot takes half a second, OVMF with GRUB four.
-            marks = [pytest.mark.slow] if loader is Loader.GRUB and not case.quick else []
+            late = case.rare or (loader is Loader.GRUB and not case.quick)
+            marks = [pytest.mark.slow] if late else []
             rows.append(pytest.param(loader, case, id=f"{loader.value}: {case.name}", marks=marks))
     return rows
 

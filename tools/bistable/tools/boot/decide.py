@@ -148,54 +148,37 @@ def _renewed(table: Table) -> Table:
 
 
 def _read_uboot(plan: BootPlan, place: EnvironmentPlace, environment: bytes) -> _Read:
+    ours = names_for_uboot(plan)
     # A script that imports names the variables it wants; U-Boot itself takes all.
-    names = names_for_uboot(plan) if plan.loader is Loader.UBOOT else None
-    read: list[tuple[ubootenv.Copy, dict[str, str]] | str] = []
+    copies, current, variables = read_copies(place, environment, ours if plan.loader is Loader.UBOOT else None)
+    state, remarks = understood(variables, _slots(plan))
+    counter = 0 if current is None else copies[current].sequence
+    assert counter is not None
+    saver = ubootenv.Saver(offsets=place.offsets, size=place.size, current=current, counter=counter)
+    kept = {name: value for name, value in variables.items() if name not in ours}
+
+    def save(partition: bytes, state: State) -> bytes:
+        return saver.save(partition, {**kept, **state.variables()})
+
+    return _Read(copies=copies, state=state, remarks=_said(current, remarks), save=save)
+
+
+def read_copies(
+    place: EnvironmentPlace, environment: bytes, only: tuple[str, ...] | None
+) -> tuple[tuple[CopyState, CopyState], int | None, Mapping[str, str]]:
+    """Return both copies of an environment of U-Boot, which is the current one, and its variables, or those named."""
+    read: list[tuple[int | None, dict[str, str]] | str] = []
     for offset in place.offsets:
         try:
             copy = ubootenv.read_redundant(environment[offset : offset + place.size])
-            read.append((copy, copy.variables(names)))
+            read.append((copy.counter, copy.variables(only)))
         except RejectedError as e:
             read.append(e.what)
-    counters = [None if isinstance(one, str) else one[0].counter for one in read]
+    counters = [None if isinstance(one, str) else one[0] for one in read]
     current = _newest(counters, ubootenv.second_is_newer)
-    variables = {} if current is None else _known(read[current])
-    state, remarks = understood(variables, _slots(plan))
-    counter = 0 if current is None else counters[current]
-    assert counter is not None
-    saver = _UbootSaver(place=place, current=current, counter=counter, kept=_others(variables, plan))
-    return _Read(copies=_copies(read, counters, current), state=state, remarks=_said(current, remarks), save=saver.save)
-
-
-def _known(one: tuple[ubootenv.Copy, dict[str, str]] | str) -> dict[str, str]:
-    return {} if isinstance(one, str) else one[1]
-
-
-def _others(variables: Mapping[str, str], plan: BootPlan) -> dict[str, str]:
-    """Return what U-Boot's own saveenv keeps beside our variables."""
-    ours = names_for_uboot(plan)
-    return {name: value for name, value in variables.items() if name not in ours}
-
-
-@dataclass(slots=True, kw_only=True)
-class _UbootSaver:
-    """Writes the copy that is not the current one, which then is; without a current one, the first."""
-
-    place: EnvironmentPlace
-    current: int | None
-    counter: int
-    kept: Mapping[str, str]
-
-    def save(self, environment: bytes, state: State) -> bytes | None:
-        """Return the partition with the state in its next copy."""
-        target = 1 if self.current == 0 else 0
-        self.counter = (self.counter + 1) % 256
-        values = {**self.kept, **state.variables()}
-        copy = ubootenv.build_copy(
-            dict(sorted(values.items())), self.place.size, counter=self.counter, fill=ubootenv.UBOOT_FILL
-        )
-        self.current = target
-        return _put(environment, self.place.offsets[target], copy)
+    found = None if current is None else read[current]
+    reasons = [one if isinstance(one, str) else "" for one in read]
+    return _copies(reasons, counters, current), current, {} if found is None or isinstance(found, str) else found[1]
 
 
 # GRUB
@@ -212,6 +195,7 @@ def _read_grub(plan: BootPlan, place: EnvironmentPlace, environment: bytes) -> _
             read.append(_grub_copy(environment[offset : offset + grubenv.SIZE], plan) if found else _NO_DIRECTORY)
         except RejectedError as e:
             read.append(e.what)
+    reasons = [one if isinstance(one, str) else "" for one in read]
     sequences = [None if isinstance(one, str) else int(one[SEQUENCE]) for one in read]
     current = _newest(sequences, lambda first, second: second == (first + 1) % 10)
     variables = None if current is None else read[current]
@@ -223,7 +207,7 @@ def _read_grub(plan: BootPlan, place: EnvironmentPlace, environment: bytes) -> _
     assert sequence is not None
     saver = _GrubSaver(place=place, current=1 if current is None else current, sequence=sequence, found=found)
     return _Read(
-        copies=_copies(read, sequences, current), state=state, remarks=_said(current, remarks), save=saver.save
+        copies=_copies(reasons, sequences, current), state=state, remarks=_said(current, remarks), save=saver.save
     )
 
 
@@ -272,7 +256,7 @@ class _GrubSaver:
             saved = grubenv.read_block(block, values) == values
         except RejectedError:
             return None
-        return _put(environment, offset, block) if saved else None
+        return environment[:offset] + block + environment[offset + len(block) :] if saved else None
 
 
 # Both
@@ -285,19 +269,10 @@ def _newest(counters: list[int | None], second_is_newer: Callable[[int, int], bo
     return 1 if second is not None and second_is_newer(first, second) else 0
 
 
-def _copies(
-    read: "list[tuple[ubootenv.Copy, dict[str, str]] | str] | list[dict[str, str] | str]",
-    counters: list[int | None],
-    current: int | None,
-) -> tuple[CopyState, CopyState]:
+def _copies(reasons: list[str], counters: list[int | None], current: int | None) -> tuple[CopyState, CopyState]:
     first, second = (
-        CopyState(
-            valid=not isinstance(one, str),
-            newest=current == number,
-            sequence=counters[number],
-            why=one if isinstance(one, str) else "",
-        )
-        for number, one in enumerate(read)
+        CopyState(valid=not why, newest=current == number, sequence=counters[number], why=why)
+        for number, why in enumerate(reasons)
     )
     return first, second
 
@@ -311,10 +286,6 @@ def _said(current: int | None, remarks: tuple[str, ...]) -> tuple[str, ...]:
 def _slots(plan: BootPlan) -> tuple[str, str]:
     first, second = plan.slots
     return first.name, second.name
-
-
-def _put(environment: bytes, offset: int, data: bytes) -> bytes:
-    return environment[:offset] + data + environment[offset + len(data) :]
 
 
 READERS: Final[Mapping[Loader, Callable[[BootPlan, EnvironmentPlace, bytes], _Read]]] = {

@@ -25,6 +25,7 @@ UBOOT_FILL: Final = 0
 _NAME: Final = re.compile(r"[A-Za-z0-9_.-]+")
 _VALUE: Final = re.compile(r"[ -~]+")
 _BLANK: Final = b" \t"
+_BACKSLASH: Final = "\\"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,16 +68,44 @@ class Copy:
         return found
 
 
+@dataclass(slots=True, kw_only=True)
+class Saver:
+    """Saves as U-Boot does: into the copy that is not the current one, which then is; without one, into the first."""
+
+    offsets: tuple[int, int]
+    size: int
+    current: int | None
+    counter: int
+    """That of the current copy, or 0."""
+
+    def save(self, environment: bytes, variables: Mapping[str, str]) -> bytes:
+        """Return the bytes of both copies' partition afterwards."""
+        self.current = 1 if self.current == 0 else 0
+        self.counter = (self.counter + 1) % 256
+        # What others have put there is kept as it is.
+        entries = [
+            f"{name}={value.replace(_BACKSLASH, 2 * _BACKSLASH)}\0".encode("latin-1")
+            for name, value in sorted(variables.items())
+        ]
+        copy = _built(entries, self.size, self.counter, UBOOT_FILL)
+        offset = self.offsets[self.current]
+        return environment[:offset] + copy + environment[offset + self.size :]
+
+
 def build_copy(variables: Mapping[str, str], size: int, *, counter: int | None, fill: int = MKENVIMAGE_FILL) -> bytes:
     """Return a copy of `size` bytes with the variables in their order; `counter` None makes a plain environment.
 
     Raises:
         RequestError: a name or a value cannot be in an environment, or there is no room for all.
     """
+    return _built([_entry(name, value) for name, value in variables.items()], size, counter, fill)
+
+
+def _built(entries: list[bytes], size: int, counter: int | None, fill: int) -> bytes:
     from bistable.tools.boot import _wire
 
     _check_size(size)
-    text = b"".join(_entry(name, value) for name, value in variables.items()) + b"\0"
+    text = b"".join(entries) + b"\0"
     room = size - _wire.CRC - (0 if counter is None else _wire.COUNTER)
     if len(text) > room:
         raise RequestError(f"cannot make an environment of {size} bytes: {len(text)} bytes of variables do not fit")
