@@ -90,6 +90,7 @@ def build(
                 on_progress=meter.advance,
             ),
         )
-    for left_out in built.root.left_out:
-        console.warn(f"not in the image: {left_out}")
-    console.result(built_view(built, "image.build/1", filled=filled_slots(wanted)))
+    remarks = [f"not in the image: {left_out}" for left_out in built.root.left_out]
+    for remark in remarks:
+        console.warn(remark)
+    console.result(built_view(built, filled_slots(wanted), remarks))

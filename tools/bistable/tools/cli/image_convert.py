@@ -7,7 +7,7 @@ import click
 
 from bistable.artifact.cli.framework import Example, command, option
 from bistable.artifact.cli.options import FILE, output_options
-from bistable.artifact.cli.render import Console, clean
+from bistable.artifact.cli.render import Console
 from bistable.tools.cli.imageclient import OWN, ClientChoice, client_options
 from bistable.tools.cli.imageoutput import (
     LAYOUT,
@@ -79,11 +79,5 @@ def convert(
             ),
         )
     for remark in converted.remarks:
-        console.note(clean(remark))
-    view = built_view(
-        converted.built,
-        "image.convert/1",
-        filled=filled_slots(converted.layout),
-        remarks=list(converted.remarks),
-    )
-    console.result(view)
+        console.note(remark)
+    console.result(built_view(converted.built, filled_slots(converted.layout), converted.remarks))

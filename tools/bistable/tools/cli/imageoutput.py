@@ -117,12 +117,11 @@ def work_size(layout: "Layout") -> int:
     return layout.slots.size * len(filled_slots(layout)) + (layout.data.size or 0)
 
 
-def built_view(built: "BuiltDisk", schema: str, more: Sequence[tuple[str, str]] = (), **facts: Any) -> View:
-    """Return the result of a command that made a disk."""
+def built_view(built: "BuiltDisk", filled: Sequence[str], remarks: Sequence[str]) -> View:
+    """Return the result of a command that made a disk: `filled` partitions hold a system; `remarks` are for people."""
     outputs, geometry = built.outputs, built.geometry
-    filled = facts.pop("filled")
     return View(
-        schema=schema,
+        schema="image.build/1",
         document={
             "output": str(outputs.disk),
             "size": geometry.size,
@@ -144,7 +143,7 @@ def built_view(built: "BuiltDisk", schema: str, more: Sequence[tuple[str, str]] 
                 }
                 for partition in geometry.partitions
             ],
-            **facts,
+            "remarks": list(remarks),
         },
         lines=[
             f"wrote {clean(str(outputs.disk))}, {size_text(geometry.size)}, {size_text(built.stored)} of it stored",
@@ -158,7 +157,6 @@ def built_view(built: "BuiltDisk", schema: str, more: Sequence[tuple[str, str]] 
                         "block map",
                         f"{clean(str(outputs.map_path))}, {size_text(built.mapped or 0)}" if built.mapped else "",
                     ),
-                    *more,
                 ],
                 indent="  ",
             ),

@@ -41,7 +41,7 @@ class BuildingTree:
         real = self._free(path)
         if isinstance(content, bytes):
             self._count += 1
-            source = self._staging / f"added-{self._count}"
+            source = (self._staging / f"added-{self._count}").absolute()
             source.write_bytes(content)
             size = len(content)
         else:

@@ -1,0 +1,159 @@
+"""`bistable image`: what the commands say, to people and to programs."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from commandline import KEYS, Outcome, call_program
+from disk_samples import DISK_TOOLS, UBOOT, call, small_root
+from image_samples import needs
+
+pytestmark = DISK_TOOLS
+SCHEMAS = Path(__file__).resolve().parents[2] / "docs" / "reference" / "schemas"
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    small_root(tmp_path / "root")
+    (tmp_path / "board.toml").write_text(UBOOT)
+    return tmp_path
+
+
+def image(*arguments: str | Path, code: int = 0, **environment: str) -> Outcome:
+    outcome = call_program("image", *arguments, env=environment)
+    assert outcome.code == code, outcome.err
+    return outcome
+
+
+def document(outcome: Outcome) -> Any:
+    """Return what was written as JSON, once its schema has agreed."""
+    found = outcome.document
+    name = found["schema"].removeprefix("bistable.").replace("/", ".")
+    if SCHEMAS.exists():
+        jsonschema.validate(found, _strict(json.loads((SCHEMAS / f"{name}.json").read_text())))
+    return found
+
+
+def _strict(schema: Any) -> Any:
+    if isinstance(schema, list):
+        return [_strict(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    closed = {key: _strict(value) for key, value in schema.items()}
+    return closed | ({"additionalProperties": False} if isinstance(closed.get("properties"), dict) else {})
+
+
+def built(*more: str | Path) -> Outcome:
+    return image("build", "board.toml", "--rootfs", "root", "-o", "disk.img", *more)
+
+
+def test_a_build_says_what_it_made_and_where() -> None:
+    said = built("--slot-image", "slot.ext4").out
+    assert said.startswith("wrote disk.img, 50.3 MB (50331648 bytes)")
+    assert "rootfs-a" in said
+    assert "disk.img.bmap" in said
+    assert {path.name for path in Path().iterdir()} == {
+        *("root", "board.toml", "disk.img", "disk.img.bmap", "slot.ext4")
+    }
+
+
+def test_a_build_is_told_to_programs_in_every_field() -> None:
+    found = document(built("--json", "--no-bmap"))
+    assert found["block_map"] is None
+    assert [part["name"] for part in found["partitions"] if part["filled"]] == ["rootfs-a", "rootfs-b"]
+    assert found["size"] == Path("disk.img").stat().st_size
+
+
+def test_settings_go_before_the_layout() -> None:
+    found = document(built("--json", "--set", "slots.size=24 MiB", "--set", "slots.fill=first"))
+    assert [part["size"] for part in found["partitions"] if part["filled"]] == [24 << 20]
+
+
+def test_client_keys_and_servers_go_in_by_options(here: Path) -> None:
+    (here / "root/usr/lib/python3/dist-packages").mkdir(parents=True)
+    options = [
+        "--client",
+        "own",
+        "--start",
+        "by-hand",
+        "--verify-key",
+        KEYS / "ec256.pub",
+        "--server",
+        "https://u.example",
+    ]
+    built(*options, "--artifact-name", "first-1")
+    assert document(image("inspect", "--json", "disk.img"))["slots"][0]["artifact_name"] == "first-1"
+
+
+@needs("mender-artifact")
+def test_an_update_is_made_of_the_kept_image() -> None:
+    built("--slot-image", "slot.ext4")
+    outcome = call_program(
+        "artifact", "write", "rootfs", "-f", "slot.ext4", "-n", "first-1", "-t", "test-board", "--compression", "gzip"
+    )
+    assert outcome.code == 0
+    assert "slot.ext4" in call("mender-artifact", "read", "artifact.mender")
+
+
+def test_source_date_epoch_is_the_latest_time(here: Path) -> None:
+    image(
+        "build", "board.toml", "--rootfs", "root", "-o", "disk.img", "--slot-image", "slot.ext4", SOURCE_DATE_EPOCH="77"
+    )
+    assert f"mtime: {77:#010x}" in call("debugfs", "-R", "stat /etc/os-release", here / "slot.ext4")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "what"),
+    [
+        (("build", "absent.toml", "--rootfs", "root", "-o", "x"), 2, "cannot read the layout absent.toml"),
+        (("build", "unknown", "--rootfs", "root", "-o", "x"), 2, "cannot find the layout unknown"),
+        (("build", "board.toml", "--rootfs", "absent", "-o", "x"), 2, "it does not exist"),
+        (("build", "board.toml", "--rootfs", "root", "-o", "no/x"), 2, "there is no directory no"),
+        (("build", "board.toml", "--rootfs", "root", "-o", "x", "--set", "slots"), 2, "TABLE.KEY=VALUE"),
+        (("build", "board.toml", "--rootfs", "root", "-o", "x", "--client", "absent"), 2, "cannot take the client"),
+        (("convert", "absent.img", "--layout", "board.toml", "-o", "x"), 2, "cannot read absent.img"),
+        (("inspect", "absent.img"), 2, "cannot read absent.img"),
+    ],
+)
+def test_what_cannot_be_done_is_said_and_nothing_is_left(arguments: tuple[str, ...], code: int, what: str) -> None:
+    before = sorted(Path().iterdir())
+    assert what in image(*arguments, code=code).err
+    assert sorted(Path().iterdir()) == before
+
+
+def test_a_failure_is_told_to_programs_too() -> None:
+    found = document(image("build", "board.toml", "--rootfs", "absent", "-o", "x", "--json", code=2))
+    assert found["error"]["kind"] == "request"
+
+
+def test_inspect_says_which_slot_boots_and_why() -> None:
+    built()
+    said = image("inspect", "disk.img").out
+    assert "boots        slot a" in said
+    assert "- slot a is good and booted without counting" in said
+    assert "must not be booted" in said
+    found = document(image("inspect", "--json", "disk.img"))
+    assert (found["boots"], found["environment"]["order"], found["findings"]) == ("a", ["a"], [])
+
+
+def test_inspect_ends_with_1_if_something_is_wrong() -> None:
+    built()
+    with Path("disk.img").open("r+b") as file:
+        file.write(bytes(64 * 1024))
+        file.seek(-33 * 512, 2)
+        file.write(bytes(33 * 512))
+    outcome = image("inspect", "--json", "disk.img", code=1)
+    assert document(outcome)["table"] is None
+    assert "error: cannot find a partition table" in image("inspect", "disk.img", code=1).out
+
+
+def test_a_conversion_is_told_like_a_build(here: Path) -> None:
+    (here / "root/etc/fstab").write_text("UUID=1 /mnt/x ext4 defaults 0 2\n")
+    call("mke2fs", "-q", "-t", "ext4", "-d", here / "root", here / "single.ext4", "20M")
+    outcome = image("convert", "single.ext4", "--layout", "board.toml", "--client", "none", "-o", "ab.img", "--json")
+    assert document(outcome)["remarks"] == ["/mnt/x is no longer mounted: it is not on the new disk"]
+    assert "/mnt/x is no longer mounted" in outcome.err
+    assert document(image("inspect", "--json", "ab.img"))["boots"] == "a"
