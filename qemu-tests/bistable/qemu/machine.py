@@ -99,6 +99,11 @@ class Machine:
         self.console.detach()
         self._monitor = self._program = None
 
+    def kill(self) -> None:
+        """Cut it off from another thread than the one that uses it, which notices, and still has to `cut_power`."""
+        if self._program is not None:
+            self._program.kill()
+
     def wait_until_off(self) -> None:
         """Wait until the machine has switched itself off.
 
