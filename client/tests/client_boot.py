@@ -583,7 +583,7 @@ class RaspberryDevice(Device):
 
 
 class SystemdBoot:
-    """What systemd-boot does, by its documentation and sources (version 252); `partition` is the boot partition."""
+    """What systemd-boot does, by its documentation, its sources and version 252; `partition` is the boot partition."""
 
     def __init__(self, partition: Path) -> None:
         self.folder = partition / "loader/entries"
@@ -602,17 +602,22 @@ class SystemdBoot:
             path = path.rename(self.folder / counted)
         self.attempts.append(path.name)
         lines = dict(line.split(" ", 1) for line in path.read_text().splitlines())
-        return plain, self.folder.parents[1] / lines["linux"].lstrip("/")
+        return plain, self._kernel(lines)
 
     def _entries(self) -> Iterator[tuple[bool, str, int, str, str, int | None, int]]:
         for path in self.folder.iterdir():
             if path.name.startswith(".") or path.suffix != ".conf":
                 continue
             lines = dict(line.split(" ", 1) for line in path.read_text().splitlines())
+            if not self._kernel(lines).is_file():
+                continue
             counter = re.search(r"\+([0-9]+)(?:-([0-9]+))?\.conf$", path.name)
             left, done = (None, 0) if counter is None else (int(counter[1]), int(counter[2] or 0))
             backwards = "".join(chr(0x10FFFF - ord(letter)) for letter in path.name)
             yield left == 0, lines["sort-key"], -int(lines["version"]), backwards, path.name, left, done
+
+    def _kernel(self, lines: Mapping[str, str]) -> Path:
+        return self.folder.parents[1] / lines["linux"].lstrip("/")
 
 
 class SystemdBootDevice(Device):
@@ -662,7 +667,7 @@ class SystemdBootDevice(Device):
                 return None
             name, kernel = found
             slot = kernel.parent.name
-            if kernel.is_file() and self.comes_up(slot):
+            if self.comes_up(slot):
                 self.variables.set("LoaderEntrySelected", f"{name}\0".encode("utf-16-le"))
                 return SlotName(slot)
         return None
@@ -721,11 +726,22 @@ class EfiFirmware:
         values = self.variables.values
         following = values.pop("BootNext", b"")
         order = following + values.get("BootOrder", b"")
-        for number in struct.unpack(f"<{len(order) // 2}H", order):
-            if f"Boot{number:04X}" in values and self.loads(number):
+        for place, number in enumerate(struct.unpack(f"<{len(order) // 2}H", order)):
+            option = values.get(f"Boot{number:04X}", bytes(4))
+            active = option[0] & 1 or (place == 0 and following)
+            if active and self.loads(number):
                 values["BootCurrent"] = struct.pack("<H", number)
                 return int(number)
         return None
+
+    def find_disk(self) -> int:
+        """Make an entry for a new disk, under the first number that is not in BootOrder, as OVMF does."""
+        order = self.variables.values.get("BootOrder", b"")
+        taken = struct.unpack(f"<{len(order) // 2}H", order)
+        number = next(number for number in range(1, 99) if number not in taken)
+        self.variables.values[f"Boot{number:04X}"] = load_option("UEFI Misc Device")
+        self.variables.values["BootOrder"] = order + struct.pack("<H", number)
+        return number
 
 
 class EfiDevice(Device):
@@ -740,7 +756,8 @@ class EfiDevice(Device):
         for number, name in ((1, "Bistable A"), (2, "bistable b"), (3, "UEFI Shell")):
             self.variables.set(f"Boot{number:04X}", load_option(name, arguments="root=/dev/x"))
         self.variables.set("Boot0004", b"\xff")
-        self.variables.set("BootOrder", struct.pack("<2H", 1, 3))
+        self.variables.set("Boot0002", load_option("bistable b", active=False, arguments="root=/dev/x"))
+        self.variables.set("BootOrder", struct.pack("<3H", 1, 2, 3))
         self.firmware = EfiFirmware(self.variables, lambda number: number != 3)
         self.power_on()
 

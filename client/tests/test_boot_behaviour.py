@@ -29,12 +29,6 @@ def rearming(request: pytest.FixtureRequest, tmp_path: Path) -> Device:
     return made(request.param, tmp_path)
 
 
-@pytest.fixture(params=sorted(DEVICES.keys() - {"custom", "raspberry-pi", "efi"}))
-def remembering(request: pytest.FixtureRequest, tmp_path: Path) -> Device:
-    """One that tells a trial that was given up from one that was not, while it runs."""
-    return made(request.param, tmp_path)
-
-
 @pytest.fixture(params=sorted(DEVICES.keys() - {"uboot-mender", "grub-mender"}))
 def forbidding(request: pytest.FixtureRequest, tmp_path: Path) -> Device:
     """One that has a mark for slots that must not be booted."""
@@ -231,13 +225,13 @@ def test_only_the_running_slot_can_be_confirmed(device: Device) -> None:
 
 
 def test_a_trial_that_was_given_up_cannot_be_confirmed_any_more_though_it_runs(
-    remembering: Device,
+    rearming: Device,
 ) -> None:
-    install_and_boot(remembering)
-    remembering.loader.restore(A)
+    install_and_boot(rearming)
+    rearming.loader.restore(A)
     with pytest.raises(BootError, match="cannot confirm slot b"):
-        remembering.loader.confirm(B)
-    assert remembering.power_on() == A
+        rearming.loader.confirm(B)
+    assert rearming.power_on() == A
 
 
 def test_a_slot_that_does_not_exist_is_refused(device: Device) -> None:

@@ -21,6 +21,7 @@ from bistable.client.boot.efi.options import (
     parse_numbers,
     parse_option,
     render_numbers,
+    with_active,
 )
 from bistable.client.boot.placing import Kernel
 from bistable.client.boot.ports import Canary, Faulty, Placing, Probing, Rearming
@@ -44,13 +45,40 @@ def order(device: EfiDevice) -> tuple[int, ...]:
 # --- trials
 
 
-def test_a_trial_is_boot_next_and_its_entry_is_in_no_order(device: EfiDevice) -> None:
+def active(device: EfiDevice, number: int) -> bool:
+    return parse_option(device.variables.values[f"Boot{number:04X}"]).active
+
+
+def test_a_trial_is_boot_next_and_stays_behind_the_good_one(device: EfiDevice) -> None:
     install(device)
     assert device.variables.values["BootNext"] == b"\x02\x00"
-    assert order(device) == (1, 3)
+    assert order(device) == (1, 2, 3)
     assert device.power_on() == B
     assert "BootNext" not in device.variables.values
     assert device.power_on() == A
+
+
+def test_a_forbidden_slot_is_not_started_even_if_the_other_one_cannot_be_loaded(device: EfiDevice) -> None:
+    device.loader.forbid(B)
+    assert not active(device, 2)
+    device.firmware.loads = lambda number: number == 2
+    assert device.power_on() is None
+
+
+def test_a_disk_that_appears_costs_no_slot_its_entry(device: EfiDevice) -> None:
+    device.loader.forbid(B)
+    assert device.firmware.find_disk() not in {1, 2}
+    device.loader.activate(B)
+    assert device.power_on() == B
+
+
+def test_an_entry_that_is_in_no_order_is_told_of_and_put_there(device: EfiDevice) -> None:
+    device.variables.set("BootOrder", render_numbers((1, 3)))
+    loader = device.loader
+    assert isinstance(loader, Faulty)
+    assert "Boot0002, the entry of slot b, is not in BootOrder" in loader.faults()[0]
+    loader.activate(B)
+    assert order(device) == (1, 2, 3)
 
 
 def test_a_confirmed_slot_is_first_and_the_other_one_behind(device: EfiDevice) -> None:
@@ -58,6 +86,15 @@ def test_a_confirmed_slot_is_first_and_the_other_one_behind(device: EfiDevice) -
     assert device.power_on() == B
     device.loader.confirm(B)
     assert order(device) == (2, 1, 3)
+    assert active(device, 1)
+
+
+def test_after_going_back_the_other_slot_is_not_active(device: EfiDevice) -> None:
+    install(device)
+    assert device.power_on() == B
+    device.loader.restore(A)
+    assert order(device) == (1, 2, 3)
+    assert not active(device, 2)
 
 
 def test_a_confirmed_slot_that_cannot_be_loaded_is_made_up_for_by_the_other(device: EfiDevice) -> None:
@@ -69,12 +106,12 @@ def test_a_confirmed_slot_that_cannot_be_loaded_is_made_up_for_by_the_other(devi
 
 
 def test_other_entries_stay_and_are_never_before_ours(device: EfiDevice) -> None:
-    device.variables.set("BootOrder", render_numbers((3, 1)))
+    device.variables.set("BootOrder", render_numbers((3, 1, 2)))
     loader = device.loader
     assert isinstance(loader, Faulty)
     assert loader.faults() == ("BootOrder begins with Boot0003, which is no slot: the firmware starts that first",)
     loader.activate(B)
-    assert order(device) == (1, 3)
+    assert order(device) == (1, 2, 3)
     assert loader.faults() == ()
 
 
@@ -105,10 +142,15 @@ CALLS: Mapping[str, tuple[Callable[[EfiDevice], object], Callable[[Bootloader], 
         lambda loader: loader.restore(A),
         "a",
     ),
+    "restore after all": (
+        lambda device: (install(device), device.power_on(), device.loader.confirm(B)),
+        lambda loader: loader.restore(A),
+        "ab",
+    ),
 }
 
 
-@pytest.mark.parametrize("last", range(3))
+@pytest.mark.parametrize("last", range(4))
 @pytest.mark.parametrize("call", sorted(CALLS))
 def test_a_power_cut_at_any_variable_leaves_what_boots(call: str, last: int, device: EfiDevice) -> None:
     prepare, act, may_start = CALLS[call]
@@ -160,11 +202,12 @@ def test_entries_can_be_given_by_number(device: EfiDevice) -> None:
     assert device.power_on() == B
 
 
-def test_an_entry_that_is_not_active_or_missing_is_told_of(device: EfiDevice) -> None:
-    device.variables.set("Boot0002", load_option("bistable b", active=False))
-    loader = device.loader
-    assert isinstance(loader, Faulty)
-    assert loader.faults() == ("Boot0002, the entry of slot b, is missing or not active",)
+def test_an_entry_that_is_missing_is_told_of_and_cannot_be_activated(device: EfiDevice) -> None:
+    numbers = {A: 1, B: 0xB}
+    loader = EfiBootloader(device.esp, device.variables, (A, B), kernel=Kernel(image=Path("/x")), numbers=numbers)
+    assert loader.faults() == ("Boot000B, the entry of slot b, is missing",)
+    with pytest.raises(BootError, match="Boot000B: it does not exist"):
+        loader.activate(B)
 
 
 @pytest.mark.parametrize(
@@ -234,6 +277,14 @@ def test_no_bytes_do_harm(data: bytes) -> None:
 def test_a_load_option_that_is_not_one_is_refused(data: bytes, why: str) -> None:
     with pytest.raises(BadOptionError, match=why):
         parse_option(data)
+
+
+@given(text=st.sampled_from(["bistable a", ""]), active=st.booleans(), wanted=st.booleans())
+def test_only_the_mark_changes(text: str, active: bool, wanted: bool) -> None:
+    data = load_option(text, active=active, arguments="root=x")
+    changed = with_active(data, active=wanted)
+    assert parse_option(changed) == LoadOption(description=text, active=wanted)
+    assert changed[4:] == data[4:]
 
 
 def test_an_order_that_is_not_one_is_an_error(device: EfiDevice) -> None:

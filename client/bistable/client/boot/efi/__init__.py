@@ -5,29 +5,36 @@ arguments, with `root=...` and `bistable.slot=<slot>`, are in it. It is found by
 `bistable b`, or by the number in the settings. Entries are made when the device is set up; nothing here makes one.
 
 The firmware takes the entry in BootNext once: it deletes BootNext before it starts anything. Otherwise it goes through
-BootOrder and starts the first entry that it can load. So a trial has one try, whatever `boot.tries` says; whether the
-firmware really deletes BootNext, and keeps what was written, depends on who made it. An entry that loads and then hangs
-is not given up by the firmware: a watchdog has to reset the machine.
+BootOrder and starts the first active entry that it can load. So a trial has one try, whatever `boot.tries` says.
+Whether the firmware really deletes BootNext, and keeps what was written, depends on who made it. An entry that loads
+and then hangs is not given up by the firmware: a watchdog has to reset the machine.
 
-| a slot is                         | in BootOrder | BootNext   |
-|-----------------------------------|--------------|------------|
-| good                              | yes          | not it     |
-| on trial                          | no           | it         |
-| running on trial, or given up     | no           | not it     |
-| forbidden                         | no           | not it     |
+Both entries stay in BootOrder for ever. Firmware made of EDK II takes a number that is not in there for free, and
+overwrites the entry when a new disk appears.
 
-| call     | refused when                                        | writes, in this order                               |
-|----------|-----------------------------------------------------|-----------------------------------------------------|
-| status   |                                                     | nothing; `tries_left` is 1 if BootNext is it        |
-| primary  |                                                     | nothing; BootNext, or the first slot in BootOrder   |
-| place    |                                                     | kernel and initial RAM disk to the boot partition   |
-| forbid   | it runs; the other is not good                      | no BootNext; BootOrder without it                   |
-| activate | it runs and is good; the other is not good          | BootOrder = the other, ..., not it; BootNext = it   |
-| confirm  | it does not run                                     | BootOrder = it, ...; no BootNext                    |
-| restore  | it is not good, and does not run or the other is    | no BootNext; BootOrder = it, ..., without the other |
-| rearm    | it does not run                                     | BootNext = it, if it is not good                    |
+| a slot is            | in BootOrder          | active | BootNext |
+|----------------------|-----------------------|--------|----------|
+| good                 | before the other      | yes    | not it   |
+| on trial             | behind the other      | yes    | it       |
+| tried, and not good  | behind the other      | yes    | not it   |
+| forbidden            | behind the other      | no     | not it   |
 
-Entries of others (a shell, the network) stay in BootOrder, behind. A trial that was given up while it still runs is not
-told from one that was not: `confirm` believes its caller. The canary is BootCurrent: the entry that the firmware says
-it started has to be that of the running slot.
+A slot that was tried, or was good before the other one was confirmed, is still started if the first one cannot be
+loaded at all.
+
+| call     | refused when                                 | writes, in this order                                      |
+|----------|----------------------------------------------|------------------------------------------------------------|
+| status   |                                              | nothing; `tries_left` is 1 if BootNext is it               |
+| primary  |                                              | nothing; BootNext, or the first active slot in BootOrder   |
+| place    |                                              | kernel and initial RAM disk to the boot partition          |
+| forbid   | it runs; it is before the other              | no BootNext; its entry is not active                       |
+| activate | it is before the other                       | its entry is active and in BootOrder; BootNext = it        |
+| confirm  | it does not run; it is forbidden             | BootOrder = it, ...; no BootNext                           |
+| restore  | it is on trial                               | its entry is active; no BootNext; BootOrder = it, ...; the |
+|          |                                              | other one's entry is not active                            |
+| rearm    | it does not run; it is forbidden             | BootNext = it, if it is not good                           |
+
+Nothing says whether the slot behind was ever good, so `restore` has to believe its caller. Entries of others (a shell,
+the network) stay in BootOrder, behind. The canary is BootCurrent: the entry that the firmware says it started has to be
+that of the running slot.
 """

@@ -12,6 +12,7 @@ from bistable.client.boot.efi.options import (
     parse_numbers,
     parse_option,
     render_numbers,
+    with_active,
 )
 from bistable.client.boot.placing import Kernel, kernel_files, place_files
 from bistable.client.boot.ports import Booted, SlotStatus, check_known
@@ -46,54 +47,55 @@ class EfiBootloader:
     def primary(self) -> SlotName:
         """Return the slot that the next boot tries first."""
         entries = self._entries()
-        for number in (*self._list(NEXT), *self._list(ORDER)):
-            for slot, mine in entries.items():
-                if number == mine:
-                    return slot
+        following = [slot for slot, number in entries.items() if (number,) == self._list(NEXT)]
+        for slot in (*following, *self._order(entries)):
+            if slot in following or self._is_active(entries[slot]):
+                return slot
         raise BootError(
-            "cannot tell what the next boot tries: neither BootNext nor BootOrder names a slot",
+            "cannot tell what the next boot tries: neither BootNext nor BootOrder names an active entry of a slot",
             hint="confirm the slot that runs; `efibootmgr` shows the entries",
         )
 
     def forbid(self, slot: SlotName) -> None:
-        """Take the slot's entry out of BootOrder and BootNext."""
+        """Have the firmware not start the slot's entry."""
         entries, other = self._entries(), check_known(slot, self._names)
         if slot == self._running():
             raise BootError(f"cannot forbid slot {slot}: it is running")
         self._require_good(other, entries, f"cannot forbid slot {slot}")
         self._clear_next(entries)
-        self._put_first(entries[other], without=entries[slot])
+        self._set_active(entries[slot], active=False)
 
     def activate(self, slot: SlotName) -> None:
         """Have the firmware start the slot's entry once."""
         entries, other = self._entries(), check_known(slot, self._names)
-        if slot == self._running() and self._is_good(slot, entries):
-            raise BootError(f"cannot put slot {slot} on trial: it is running and known to be good")
         self._require_good(other, entries, f"cannot activate slot {slot}")
-        self._put_first(entries[other], without=entries[slot])
+        self._set_active(entries[slot], active=True)
+        self._set_order(entries[other], entries[slot])
         self._set(NEXT, (entries[slot],))
 
     def confirm(self, slot: SlotName) -> None:
         """Put the running slot's entry first in BootOrder."""
-        entries = self._entries()
-        check_known(slot, self._names)
-        self._require_running(slot, f"cannot confirm slot {slot}")
-        self._put_first(entries[slot], without=None)
+        entries, other = self._entries(), check_known(slot, self._names)
+        self._require_allowed(slot, entries, f"cannot confirm slot {slot}")
+        self._set_order(entries[slot], entries[other])
         self._clear_next(entries)
 
     def restore(self, slot: SlotName) -> None:
         """Have the firmware start this slot, and not the other one."""
         entries, other = self._entries(), check_known(slot, self._names)
-        if slot != self._running() or self._is_good(other, entries):
-            self._require_good(slot, entries, f"cannot go back to slot {slot}")
+        tried = self._list(NEXT) == (entries[slot],) or slot == self._running()
+        if tried and self._is_good(other, entries):
+            raise BootError(f"cannot go back to slot {slot}: it is on trial", hint=f"confirm slot {slot} instead")
+        self._set_active(entries[slot], active=True)
         self._clear_next(entries)
-        self._put_first(entries[slot], without=entries[other])
+        self._set_order(entries[slot], entries[other])
+        self._set_active(entries[other], active=False)
 
     def rearm(self, slot: SlotName) -> None:
         """Have the firmware start the running trial once more."""
         entries = self._entries()
         check_known(slot, self._names)
-        self._require_running(slot, f"cannot give slot {slot} its tries again")
+        self._require_allowed(slot, entries, f"cannot give slot {slot} its tries again")
         if not self._is_good(slot, entries):
             self._set(NEXT, (entries[slot],))
 
@@ -102,7 +104,8 @@ class EfiBootloader:
         entries = self._entries()
         check_known(slot, self._names)
         good, tried_next = self._is_good(slot, entries), self._list(NEXT) == (entries[slot],)
-        return SlotStatus(bootable=good or tried_next, good=good, tries_left=None if good else int(tried_next))
+        bootable = tried_next or (slot in self._order(entries) and self._is_active(entries[slot]))
+        return SlotStatus(bootable=bootable, good=good, tries_left=None if good else int(tried_next))
 
     def place(self, slot: SlotName, root: Path) -> None:
         """Copy kernel and initial RAM disk of the new system to where the slot's entry has them."""
@@ -132,9 +135,13 @@ class EfiBootloader:
         if order and order[0] not in entries.values():
             found.append(f"BootOrder begins with Boot{order[0]:04X}, which is no slot: the firmware starts that first")
         for slot, number in entries.items():
-            option = self._option(number)
-            if option is None or not option.active:
-                found.append(f"Boot{number:04X}, the entry of slot {slot}, is missing or not active")
+            if self._option(number) is None:
+                found.append(f"Boot{number:04X}, the entry of slot {slot}, is missing")
+            elif number not in order:
+                found.append(
+                    f"Boot{number:04X}, the entry of slot {slot}, is not in BootOrder: the firmware may give its "
+                    "number to another"
+                )
         return tuple(found)
 
     # --- variables
@@ -142,13 +149,24 @@ class EfiBootloader:
     def _running(self) -> SlotName | None:
         return self._booted() if self._booted is not None else None
 
-    def _require_running(self, slot: SlotName, what: str) -> None:
+    def _require_allowed(self, slot: SlotName, entries: Mapping[SlotName, int], what: str) -> None:
         running = self._running()
         if running is not None and running != slot:
             raise BootError(f"{what}: slot {running} is running")
+        if not self._is_active(entries[slot]):
+            raise BootError(f"{what}: it must not be booted", hint="install the update again")
+
+    def _order(self, entries: Mapping[SlotName, int]) -> list[SlotName]:
+        """Return the slots in BootOrder."""
+        slots = {number: slot for slot, number in entries.items()}
+        return [slots[number] for number in self._list(ORDER) if number in slots]
 
     def _is_good(self, slot: SlotName, entries: Mapping[SlotName, int]) -> bool:
-        return entries[slot] in self._list(ORDER)
+        return self._order(entries)[:1] == [slot] and self._is_active(entries[slot])
+
+    def _is_active(self, number: int) -> bool:
+        option = self._option(number)
+        return option is not None and option.active
 
     def _require_good(self, slot: SlotName, entries: Mapping[SlotName, int], what: str) -> None:
         if not self._is_good(slot, entries):
@@ -200,6 +218,22 @@ class EfiBootloader:
         if set(self._list(NEXT)) & set(entries.values()):
             self._variables.remove(NEXT, GLOBAL)
 
-    def _put_first(self, number: int, *, without: int | None) -> None:
-        rest = [other for other in self._list(ORDER) if other not in {number, without}]
-        self._set(ORDER, (number, *dict.fromkeys(rest)))
+    def _set_order(self, first: int, second: int) -> None:
+        """Put both entries before all others."""
+        rest = [other for other in self._list(ORDER) if other not in {first, second}]
+        self._set(ORDER, (first, second, *dict.fromkeys(rest)))
+
+    def _set_active(self, number: int, *, active: bool) -> None:
+        name = f"Boot{number:04X}"
+        data = self._variables.read(name, GLOBAL)
+        try:
+            wanted = None if data is None else with_active(data, active=active)
+        except BadOptionError as e:
+            raise BootError(f"cannot understand the firmware's variable {name}: {e}") from e
+        if wanted is None:
+            raise BootError(
+                f"cannot change the firmware's variable {name}: it does not exist",
+                hint="make the entry again with efibootmgr",
+            )
+        if wanted != data:
+            self._variables.write(name, GLOBAL, wanted)

@@ -50,6 +50,17 @@ def parse_option(data: bytes) -> LoadOption:
     return LoadOption(description=data[6:end].decode("utf-16-le", "replace"), active=bool(attributes & ACTIVE))
 
 
+def with_active(data: bytes, *, active: bool) -> bytes:
+    """Return the same load option, which the firmware may start by itself or not.
+
+    Raises:
+        BadOptionError: it is not a load option.
+    """
+    parse_option(data)
+    (attributes,) = struct.unpack_from("<I", data)
+    return struct.pack("<I", attributes | ACTIVE if active else attributes & ~ACTIVE) + data[4:]
+
+
 def parse_numbers(data: bytes) -> tuple[int, ...]:
     """Return the numbers of entries in BootOrder, BootNext or BootCurrent.
 

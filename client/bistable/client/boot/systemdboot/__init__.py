@@ -9,8 +9,9 @@ order, and starts the first one without asking:
 3. the higher `version` first: each activation writes the next number;
 4. the later name first.
 
-An entry with `+0` is not removed, and booted if there is nothing else. If an entry cannot be loaded, its try is used
-up, and systemd-boot returns to the firmware: that has to start the machine again by itself, or a watchdog has to.
+An entry whose kernel is not there is passed over, and nothing is counted. An entry with `+0` is not removed, and booted
+if there is nothing else. If a kernel is there and cannot be started, its try is used up, and systemd-boot returns to
+the firmware: that has to start the machine again by itself, or a watchdog has to.
 
 | a slot is | its entry               |
 |-----------|-------------------------|
