@@ -176,6 +176,19 @@ def test_the_boot_loader_integration(root: Root, place: str, machine: str, expec
     assert root.lines(program("bootloader-integration")) == root.lines(theirs("inventory-bootloader-integration"))
 
 
+@pytest.mark.parametrize(
+    ("place", "expected"),
+    [
+        ("dev/disk/by-partlabel/boot-env", "grub"),
+        ("boot/efi/loader/entries/bistable-a+2-1.conf", "systemd-boot"),
+        ("boot/firmware/autoboot.txt", "raspberry-pi"),
+    ],
+)
+def test_the_boot_loaders_that_mender_has_no_word_for(root: Root, place: str, expected: str) -> None:
+    root.file(place, "")
+    assert root.lines(program("bootloader-integration")) == [f"mender_bootloader_integration={expected}"]
+
+
 def test_update_modules_are_listed_once(root: Root) -> None:
     for place in ("bistable/modules/v3/deb", "mender/modules/v3/deb", "mender/modules/v3/docker"):
         root.file(f"usr/share/{place}", "", mode=0o755)
