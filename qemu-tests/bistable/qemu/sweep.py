@@ -23,11 +23,11 @@ from bistable.qemu.kinds import Kind
 from bistable.qemu.recording import Recording, Scenario, record
 from bistable.qemu.stage import prepare
 from bistable.qemu.survey import Film, Judged, choose
-from bistable.qemu.trial import Outcome, boot_cut
+from bistable.qemu.trial import Depth, Outcome, boot_cut
 
 MACHINES: Final = (Kind.X86_64_GRUB, Kind.ARM64_UBOOT)
 REPEATED: Final = 8
-"""Of so many boots, one repeats the update."""
+"""Of so many boots, one repeats the update; of half as many, the client recovers in one."""
 
 Say = Callable[[str], None]
 
@@ -57,6 +57,7 @@ class Swept:
     findings: Mapping[str, int]
     """What the checker found -> at how many cuts."""
     boots: int
+    recovered: int
     repeated: int
     bad_boots: Mapping[str, Sequence[str]]
     """Cut -> what was wrong when it was booted."""
@@ -70,44 +71,58 @@ def sweep(wish: Wish, say: Say) -> tuple[Swept, ...]:
     """
     wish.output.mkdir(parents=True, exist_ok=True)
     pairs = [(machine, scenario) for machine in wish.machines for scenario in wish.scenarios]
-    share, more = divmod(wish.boots, len(pairs))
-    found = []
-    for number, (machine, scenario) in enumerate(pairs):
+    checked = []
+    for machine, scenario in pairs:
         say(f"{machine}, {scenario}: recording")
         recording = record(prepare(machine), scenario)
-        found.append(_sweep_one(recording, wish, share + (number < more), say))
-    return tuple(found)
+        with Film(recording) as film:
+            checked.append((recording, *_judged(film, wish, say)))
+    share, more = divmod(wish.boots, len(pairs))
+    for number, (recording, judged, _) in enumerate(checked):
+        with Film(recording) as film:
+            _boot_some(film, judged, wish, share + (number < more), say)
+    return tuple(_swept(*one, wish) for one in checked)
 
 
-def _sweep_one(recording: Recording, wish: Wish, boots: int, say: Say) -> Swept:
-    name = f"{recording.stage.kind}, {recording.scenario}"
-    with Film(recording) as film:
-        judged, seconds = _judged(film, wish, say, name)
-        cuts = choose(film, judged, boots, wish.seed)
-        done = _boots_file(recording, wish)
-        for number, cut in enumerate(cuts, 1):
-            if cut not in (known := _known(done)):
-                say(f"{name}: boot {number} of {len(cuts)}, {cut}")
-                outcome = _boot(film, cut, repeat=number % REPEATED == 0)
-                line = {"cut": cut, "repeated": number % REPEATED == 0, **asdict(outcome)}
-                with done.open("a") as file:
-                    file.write(json.dumps(line) + "\n")
-        known = {cut: line for cut, line in _known(done).items() if cut in cuts}
-        return Swept(
-            machine=recording.stage.kind.value,
-            scenario=recording.scenario.value,
-            requests=len(film.requests),
-            flushes=sum(not request.changes for request in film.requests),
-            cuts=len(judged),
-            seconds=round(seconds, 1),
-            findings=Counter(finding for one in judged for finding in one.findings),
-            boots=len(known),
-            repeated=sum(line["repeated"] for line in known.values()),
-            bad_boots={cut: bad for cut, line in known.items() if (bad := [*line["differences"], *line["faults"]])},
-        )
+def _boot_some(film: Film, judged: Sequence[Judged], wish: Wish, count: int, say: Say) -> None:
+    """Boot a sample of the cuts, except those that were booted before, and write down what came of each."""
+    done = _boots_file(film.recording, wish)
+    known = _known(done)
+    cuts = choose(film, judged, count, wish.seed)
+    for number, cut in enumerate(cuts, 1):
+        if cut in known:
+            continue
+        say(f"{_title(film.recording)}: boot {number} of {count}, {cut}")
+        depth = _depth(number)
+        line = {"cut": cut, "depth": depth, **asdict(_boot(film, cut, depth))}
+        with done.open("a") as file:
+            file.write(json.dumps(line) + "\n")
 
 
-def _judged(film: Film, wish: Wish, say: Say, name: str) -> tuple[list[Judged], float]:
+def _swept(recording: Recording, judged: Sequence[Judged], seconds: float, wish: Wish) -> Swept:
+    known = _known(_boots_file(recording, wish))
+    with recording.log() as log:
+        requests = log.requests
+    return Swept(
+        machine=recording.stage.kind.value,
+        scenario=recording.scenario.value,
+        requests=len(requests),
+        flushes=sum(not request.changes for request in requests),
+        cuts=len(judged),
+        seconds=round(seconds, 1),
+        findings=Counter(finding for one in judged for finding in one.findings),
+        boots=len(known),
+        recovered=sum(line["depth"] >= Depth.RECOVER for line in known.values()),
+        repeated=sum(line["depth"] >= Depth.REPEAT for line in known.values()),
+        bad_boots={cut: bad for cut, line in known.items() if (bad := [*line["differences"], *line["faults"]])},
+    )
+
+
+def _title(recording: Recording) -> str:
+    return f"{recording.stage.kind}, {recording.scenario}"
+
+
+def _judged(film: Film, wish: Wish, say: Say) -> tuple[list[Judged], float]:
     """Return what the checker says of all cuts, and how long that took; read again if it was said before."""
     path = _named(film.recording, wish, "checked", f"{wish.seed}-{wish.losses}")
     if path.exists():
@@ -117,7 +132,7 @@ def _judged(film: Film, wish: Wish, say: Say, name: str) -> tuple[list[Judged], 
 
     def progress(number: int) -> None:
         if number % 100 == 0:
-            say(f"{name}: {number} cuts checked, {number / (time.monotonic() - began):.0f} a second")
+            say(f"{_title(film.recording)}: {number} cuts checked, {number / (time.monotonic() - began):.0f} a second")
 
     judged = list(film.survey(seed=wish.seed, losses=wish.losses, on_progress=progress))
     seconds = time.monotonic() - began
@@ -126,14 +141,20 @@ def _judged(film: Film, wish: Wish, say: Say, name: str) -> tuple[list[Judged], 
     return judged, seconds
 
 
-def _boot(film: Film, cut: str, *, repeat: bool) -> Outcome:
+def _depth(number: int) -> Depth:
+    if number % REPEATED == 0:
+        return Depth.REPEAT
+    return Depth.LOOK if number % (REPEATED // 2) else Depth.RECOVER
+
+
+def _boot(film: Film, cut: str, depth: Depth) -> Outcome:
     stage = film.recording.stage
     with tempfile.TemporaryDirectory(prefix="bistable-") as scratch:
         image = Path(scratch, "disk.img")
         with film.at(parse_cut(cut)) as picture:
             verdict = film.checker.check(picture)
             picture.save(image)
-        return boot_cut(stage, image, verdict, Path(scratch), repeat=repeat)
+        return boot_cut(stage, image, verdict, Path(scratch), depth)
 
 
 def _boots_file(recording: Recording, wish: Wish) -> Path:
@@ -199,7 +220,7 @@ def _one_cut(options: argparse.Namespace, say: Say) -> int:
     with Film(recording) as film:
         verdict = film.verdict(parse_cut(options.cut))
         say(f"foretold: {verdict.path}, {verdict.running}, {[finding.words for finding in verdict.findings]}")
-        outcome = _boot(film, options.cut, repeat=True)
+        outcome = _boot(film, options.cut, Depth.REPEAT)
     say(f"booted: {outcome}")
     return 0 if outcome.sound and verdict.sound else 1
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from enum import IntEnum
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +20,17 @@ ANY_STATUS: Final = tuple(range(256))
 _STARTED: Final = re.compile(r"bistable: (?:trying|booting) slot (\w)")
 
 
+class Depth(IntEnum):
+    """How much is done with a device that has come up; each does what those before it do."""
+
+    LOOK = 1
+    """Compare what runs and what the client says with what was foretold."""
+    RECOVER = 2
+    """Let the client do what it does at every boot, and see what it says then."""
+    REPEAT = 3
+    """Finish what is in progress, and install and keep one more release."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """What a boot came to. `differences` are what the checker had said otherwise, `faults` what must not be."""
@@ -33,27 +45,24 @@ class Outcome:
         return not self.differences and not self.faults
 
 
-def boot_cut(stage: Stage, image: Path, verdict: Verdict, folder: Path, *, repeat: bool = False) -> Outcome:
-    """Boot the disk, compare, let the client recover, and see what it says then; with `repeat`, update once more.
-
-    The machine works on `image` itself.
+def boot_cut(stage: Stage, image: Path, verdict: Verdict, folder: Path, depth: Depth) -> Outcome:
+    """Boot the disk, which is written to, and see whether it is as foretold.
 
     Raises:
         MachineError: QEMU or something else here does not work.
     """
     with start(stage.kind, image, folder=folder) as machine:
-        return observe(machine, stage, verdict, repeat=repeat)
+        return _observe(machine, stage, verdict, depth)
 
 
-def observe(machine: Machine, stage: Stage, verdict: Verdict, *, repeat: bool = False) -> Outcome:
-    """Do what `boot_cut` does with a machine that is on and has not come up yet."""
+def _observe(machine: Machine, stage: Stage, verdict: Verdict, depth: Depth) -> Outcome:
     device = QemuDevice(machine)
     before = len(machine.console.lines("bistable: "))
     try:
         slot = device.boot()
         differences = [*_compared(device, stage, verdict, slot, before)]
-        faults = [*_recovered(device, slot)]
-        if repeat and not faults:
+        faults = [*_recovered(device, slot)] if depth >= Depth.RECOVER else []
+        if depth >= Depth.REPEAT and not faults:
             faults += _repeated(device, stage)
     except MisbehavedError as e:
         return Outcome(running=None, faults=(str(e),))
