@@ -89,10 +89,11 @@ class GrubEnvironment:
                     "cannot change the boot loader's environment: it does not read as it was written",
                     hint="the storage fails: look at the kernel's log (dmesg)",
                 )
-        from logging import getLogger  # a quick question, which only reads, does without
+        if values:
+            from logging import getLogger  # a quick question, which only reads, does without
 
-        shown = " ".join(f"{name}={value!r}" for name, value in values.items())
-        getLogger(__name__).info("set in the boot loader's environment: %s", shown)
+            shown = " ".join(f"{name}={value!r}" for name, value in values.items())
+            getLogger(__name__).info("set in the boot loader's environment: %s", shown)
 
     def probe(self) -> None:
         """Write the same values as the next copy: all but a number stays as it is.

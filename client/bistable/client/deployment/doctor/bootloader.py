@@ -99,6 +99,6 @@ def examine_bootloader(device: Device) -> Iterator[Finding]:
         yield from _copies(device.settings.boot.env_config or FW_ENV_CONFIG)
     if isinstance(boot, Probing):
         boot.probe()
-        yield good("boot loader", "it can be written: a variable was set and read back")
+        yield good("boot loader", "it can be written: what was written was read back")
     else:
         yield note("boot loader", "whether it can be written shows only when something is installed")
