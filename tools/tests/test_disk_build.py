@@ -456,3 +456,51 @@ def test_a_disk_is_sparse(root: Path, disk: Path) -> None:
     built: BuiltDisk = build(layout(slots_size="1 GiB"), root, disk)
     assert disk.stat().st_size > 2 << 30
     assert built.stored < 16 * MIB
+
+
+# --- boot loaders that read kernels from FAT
+
+
+def with_loader(loader: str, *, table: str = "gpt", size: str = "8 MiB") -> str:
+    text = GRUB.replace('"grub"', f'"{loader}"').replace('size = "4 MiB"', f'size = "{size}"')
+    return text + f'[disk]\ntable = "{table}"\n'
+
+
+@GRUB_TOOLS
+@pytest.mark.parametrize("loader", ["systemd-boot", "efi"])
+def test_the_kernel_of_the_first_slot_is_where_the_firmware_reads_it(
+    loader: str, root: Path, disk: Path, tmp_path: Path
+) -> None:
+    try:
+        built = build(layout(with_loader(loader)), root, disk)
+    except MachineError as e:
+        pytest.skip(e.what)
+    boot = f"{disk}@@{built.geometry.partition('boot').start}"
+    assert call("mtype", "-i", boot, "::EFI/bistable/a/linux.efi") == "kernel"
+    assert call("mtype", "-i", boot, "::EFI/bistable/a/initrd.img") == "initrd"
+    slot = take(disk, built, "rootfs-a", tmp_path / "slot")
+    uuid = built.geometry.partition("boot").uuid
+    assert f"PARTUUID={uuid} /boot/efi vfat nofail,umask=0077 0 2" in in_image(slot, "/etc/fstab").splitlines()
+    assert "boot-env" not in [partition.name for partition in built.geometry.partitions]
+
+
+@pytest.mark.parametrize("table", ["gpt", "mbr"])
+def test_on_a_raspberry_pi_each_slot_has_a_boot_partition(table: str, root: Path, disk: Path, tmp_path: Path) -> None:
+    (tmp_path / "config.txt").write_text("arm_boost=1\n")
+    (tmp_path / "start4.elf").write_text("firmware")
+    text = with_loader("raspberry-pi", table=table).replace("amd64", "arm64")
+    more = {"boot-partition.files": '{ "config.txt" = "config.txt", "start4.elf" = "start4.elf" }'}
+    built = build(parse_layout(text.encode(), tmp_path, settings=more), root, disk)
+    autoboot = f"{disk}@@{built.geometry.partition('boot').start}"
+    assert f"boot_partition={built.geometry.partition('boot-a').number}" in call(
+        "mtype", "-i", autoboot, "::autoboot.txt"
+    )
+    for slot in ("a", "b"):
+        boot = take(disk, built, f"boot-{slot}", tmp_path / slot)
+        call("fsck.fat", "-n", boot)
+        assert call("mtype", "-i", boot, "::vmlinuz") == "kernel"
+        assert call("mtype", "-i", boot, "::initrd.img") == "initrd"
+        assert call("mtype", "-i", boot, "::start4.elf") == "firmware"
+        assert call("mtype", "-i", boot, "::config.txt").splitlines()[:3] == ["arm_boost=1", "", "[all]"]
+        root_of = f"root=PARTUUID={built.geometry.partition(f'rootfs-{slot}').uuid}"
+        assert root_of in call("mtype", "-i", boot, "::cmdline.txt").split()

@@ -216,6 +216,22 @@ def test_a_raspberry_pi_without_u_boot_is_refused(pi: Path, out: Path) -> None:
     assert list(out.iterdir()) == []
 
 
+def test_its_own_firmware_can_choose_the_slot_instead(pi: Path, tmp_path: Path, out: Path) -> None:
+    text = PI.replace('"uboot"', '"raspberry-pi"').replace('files = { "u-boot.bin" = "u-boot.bin" }\n', "")
+    converted = convert(pi, layout(text), out / "ab.img", slot=out / "slot.ext4")
+    for slot in ("a", "b"):
+        boot = f"{out / 'ab.img'}@@{converted.built.geometry.partition(f'boot-{slot}').start}"
+        assert call("mtype", "-i", boot, "::vmlinuz") == "kernel"
+        assert call("mtype", "-i", boot, "::start4.elf") == "firmware"
+        config = call("mtype", "-i", boot, "::config.txt").splitlines()
+        assert config[:3] == ["arm_64bit=1", "[pi4]", "arm_boost=1"]
+        assert "kernel=vmlinuz" in config[config.index("[all]") :]
+        assert "/firstboot" not in call("mtype", "-i", boot, "::cmdline.txt")
+    assert not any(" /boot/firmware " in line for line in in_image(out / "slot.ext4", "/etc/fstab").splitlines())
+    assert any("/boot/firmware" in remark for remark in converted.remarks)
+    assert [slot.os_name for slot in inspect_disk(out / "ab.img").slots] == ["Demo OS", "Demo OS"]
+
+
 # --- other styles
 
 

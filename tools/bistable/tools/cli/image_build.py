@@ -71,8 +71,8 @@ def build(
     """Make a disk image with two slots, a boot loader that chooses one, and data that stays.
 
     LAYOUT is a file (docs/reference/layout.md), or the name of a layout that is there from the start: x86-grub,
-    arm64-uboot, raspberry-pi-uboot. Root is not needed. The same input gives the same bytes: new files have the time
-    SOURCE_DATE_EPOCH, or 0.
+    x86-systemd-boot, arm64-uboot, raspberry-pi, raspberry-pi-uboot. Root is not needed. The same input gives the same
+    bytes: new files have the time SOURCE_DATE_EPOCH, or 0.
     """
     from bistable.tools.disk.build import BuildOptions, build_disk
     from bistable.tools.disk.geometry import filled_slots

@@ -40,7 +40,7 @@ from bistable.tools.cli.imageoutput import (
     metavar="LAYOUT",
     section=LAYOUT,
     help="A file (docs/reference/layout.md), or the name of a layout that is there from the start: x86-grub, "
-    "arm64-uboot, raspberry-pi-uboot.",
+    "x86-systemd-boot, arm64-uboot, raspberry-pi, raspberry-pi-uboot.",
 )
 @settings_option
 @client_options(default=OWN)

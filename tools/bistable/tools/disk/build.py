@@ -10,7 +10,7 @@ from typing import BinaryIO, Final
 
 from bistable.artifact.errors import MachineError, RequestError
 from bistable.artifact.files import replacing, write_all
-from bistable.artifact.image import ImageKind, ImageOptions, make_image
+from bistable.artifact.image import ImageKind, ImageOptions, make_image, read_file
 from bistable.artifact.image.options import EXT4_FEATURES
 from bistable.artifact.image.tree import TreeBuilder
 from bistable.tools.boot.plan import BootFiles, BootPlan
@@ -23,7 +23,14 @@ from bistable.tools.disk.layout.model import ExtraKind, ExtraWish, Layout
 from bistable.tools.disk.outputs import Outputs, open_disk
 from bistable.tools.disk.slotimage import SlotImage, SlotWish, make_slot_image
 from bistable.tools.disk.sparse import Progress, copy_into, ignore, write_at
-from bistable.tools.disk.system import add_to_system, check_readable, check_system, check_unchangeable, memory_files
+from bistable.tools.disk.system import (
+    add_to_system,
+    check_readable,
+    check_system,
+    check_unchangeable,
+    memory_files,
+    mounts_of,
+)
 from bistable.tools.disk.table import write_table
 from bistable.tools.disk.tree import BuildingTree, Change, ReadableTree, RootTree
 
@@ -33,6 +40,8 @@ two sectors, and if the power goes between them, its checksum is wrong and nothi
 told to use a copy, which small file systems do not have. Without checksum both halves are as good as before."""
 
 _BOOT_LABEL: Final = "BOOT"
+CONFIG: Final = PurePosixPath("config.txt")
+"""What the firmware of a Raspberry Pi reads."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,16 +124,17 @@ def _slot_wish(
     options: BuildOptions,
 ) -> SlotWish:
     name = "the root file system"
+    mounts = mounts_of(geometry, plan.loader)
 
     def change(tree: RootTree) -> None:
         if options.change is not None:
             options.change(tree)
         check_system(tree, plan, name)
-        add_to_system(tree, geometry, files.root)
+        add_to_system(tree, files.root, mounts)
 
     def check(tree: ReadableTree) -> None:
         check_system(tree, plan, name)
-        check_unchangeable(tree, geometry, files.root, name)
+        check_unchangeable(tree, files.root, mounts, name)
 
     return SlotWish(
         size=layout.slots.size,
@@ -153,7 +163,7 @@ class _Filling:
         write_table(self.disk, self.geometry, plan.loader)
         for blob in self.layout.blobs:
             copy_into(blob.file, self.disk, blob.offset)
-        self._boot(plan, files)
+        self._boot(root, plan, files)
         for offset, content in files.environment.items():
             write_at(self.disk, self.geometry.partition(places.ENVIRONMENT).start + offset, content)
         for name in filled_slots(self.layout):
@@ -171,11 +181,39 @@ class _Filling:
             size = None if partition.name not in contents else 0 if content is None else content.stat().st_size
             yield Used(partition=partition, size=size)
 
-    def _boot(self, plan: BootPlan, files: BootFiles) -> None:
-        content: dict[PurePosixPath, bytes | Path] = dict(_host_files(self.layout.boot_files))
+    def _boot(self, root: Path, plan: BootPlan, files: BootFiles) -> None:
+        content: dict[PurePosixPath, bytes | Path] = {}
+        host = dict(_host_files(self.layout.boot_files))
+        if places.has_slot_boots(plan.loader):
+            self._slot_boots(host, root, plan, files)
+        else:
+            content |= host
         content |= files.boot
+        content |= self._taken(root, files.placed)
         content[DESCRIPTION] = describe(self.layout, self.geometry, plan)
         self._fat(self.geometry.partition(places.BOOT), _BOOT_LABEL, content)
+
+    def _slot_boots(self, host: Mapping[PurePosixPath, Path], root: Path, plan: BootPlan, files: BootFiles) -> None:
+        """Fill the slots' own boot partitions: what the layout adds, what the plan says, and the kernel of the slot."""
+        wanted = {PurePosixPath(path.name): path for path in (plan.kernel, plan.initrd, plan.devicetree) if path}
+        kernel = self._taken(root, wanted)
+        for name, system in zip(places.SLOT_BOOTS, places.SLOTS, strict=True):
+            content: dict[PurePosixPath, bytes | Path] = {**host}
+            for path, lines in files.slots[name[-1]].items():
+                before = host[path].read_bytes() + b"\n[all]\n" if path == CONFIG and path in host else b""
+                content[path] = before + lines
+            if system in filled_slots(self.layout):
+                content |= kernel
+            self._fat(self.geometry.partition(name), name.upper(), content)
+
+    def _taken(self, root: Path, wanted: Mapping[PurePosixPath, PurePosixPath]) -> dict[PurePosixPath, Path]:
+        """Take files out of the slot's image; return path on the boot partition -> a copy here."""
+        found: dict[PurePosixPath, Path] = {}
+        for number, (target, source) in enumerate(wanted.items()):
+            found[target] = self.staging / f"taken-{len(found)}-{number}"
+            with found[target].open("wb") as file:
+                read_file(root, str(source), file.write)
+        return found
 
     def _fat(self, partition: Partition, label: str, content: Mapping[PurePosixPath, bytes | Path]) -> None:
         wish = FatWish(

@@ -14,6 +14,8 @@ BOOT: Final = "boot"
 ENVIRONMENT: Final = "boot-env"
 SLOTS: Final = ("rootfs-a", "rootfs-b")
 DATA: Final = "data"
+SLOT_BOOTS: Final = ("boot-a", "boot-b")
+"""Each slot's own boot partition, for firmware that chooses between them."""
 
 GPT_HEAD: Final = 34 * SECTOR
 """Protective MBR, header, and 128 entries of 128 bytes."""
@@ -27,6 +29,8 @@ MBR_PRIMARY: Final = 4
 GRUB_ENVIRONMENT: Final = KIB
 UBOOT_ENVIRONMENT: Final = 16 * KIB
 SMALLEST_FAT: Final = MIB
+AUTOBOOT: Final = 16 * MIB
+"""The boot partition if the slots have their own: it holds a few lines that name one of them."""
 _BLOCK: Final = 4 * KIB
 """Sizes of file systems are whole blocks."""
 
@@ -115,12 +119,16 @@ def place(layout: Layout) -> Geometry:
 
 def boot_plan(layout: Layout, geometry: Geometry) -> BootPlan:
     """Return what the boot scripts have to know."""
-    places = tuple(
-        SlotPlace(name=name[-1], partition=found.number, root=f"PARTUUID={found.uuid}")
-        for name in SLOTS
-        for found in (geometry.partition(name),)
-    )
     boot = layout.boot
+    booted = SLOT_BOOTS if has_slot_boots(boot.loader) else SLOTS
+    places = tuple(
+        SlotPlace(
+            name=name[-1],
+            partition=geometry.partition(place).number,
+            root=f"PARTUUID={geometry.partition(name).uuid}",
+        )
+        for name, place in zip(SLOTS, booted, strict=True)
+    )
     return BootPlan(
         loader=boot.loader,
         slots=(places[0], places[1]),
@@ -135,6 +143,11 @@ def boot_plan(layout: Layout, geometry: Geometry) -> BootPlan:
         tries=boot.tries,
         addresses=dict(boot.addresses),
     )
+
+
+def has_slot_boots(loader: Loader) -> bool:
+    """Return whether each slot has a boot partition of its own."""
+    return loader is Loader.RASPBERRY_PI
 
 
 def filled_slots(layout: Layout) -> tuple[str, ...]:
@@ -176,6 +189,8 @@ def environment_copies(layout: Layout) -> tuple[int, tuple[int, int]]:
 def _wishes(layout: Layout) -> list[tuple[str, int | None]]:
     """Return name and size of all partitions; None is the rest of the disk."""
     wishes: list[tuple[str, int | None]] = [(BOOT, layout.boot_partition_size)]
+    if has_slot_boots(layout.boot.loader):
+        wishes = [(BOOT, AUTOBOOT), *((name, layout.boot_partition_size) for name in SLOT_BOOTS)]
     if layout.boot.loader in WITH_ENVIRONMENT:
         size, offsets = environment_copies(layout)
         wishes.append((ENVIRONMENT, _aligned(max(offsets) + size, layout.disk.erase_block)))

@@ -1,13 +1,14 @@
 """What belongs into the root file system of every slot, beside what it came with, and what must have come with it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Final
 
 from bistable.artifact.errors import RequestError
 from bistable.artifact.image import ImageKind, Kind
 from bistable.tools.boot.plan import BootPlan, Loader
-from bistable.tools.disk.geometry import DATA, Geometry
+from bistable.tools.disk.geometry import BOOT, DATA, Geometry
 from bistable.tools.disk.tree.port import ReadableTree, RootTree
 
 DATA_MOUNT: Final = "/data"
@@ -25,7 +26,23 @@ data-dir = "{MEMORY}"
 """
 
 
-def add_to_system(tree: RootTree, geometry: Geometry, files: Mapping[PurePosixPath, bytes]) -> None:
+_BOOT_MOUNTS: Final[Mapping[Loader, str]] = {
+    Loader.SYSTEMD_BOOT: "/boot/efi",
+    Loader.EFI: "/boot/efi",
+    Loader.RASPBERRY_PI: "/boot/autoboot",
+}
+"""Boot loaders to which the client speaks by files on the boot partition, and where it looks for them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mount:
+    """Where something is mounted, and the line of the table that says so."""
+
+    point: str
+    line: str
+
+
+def add_to_system(tree: RootTree, files: Mapping[PurePosixPath, bytes], mounts: Sequence[Mount]) -> None:
     """Put into a slot what boots it and what its client needs to find all this.
 
     Raises:
@@ -34,13 +51,12 @@ def add_to_system(tree: RootTree, geometry: Geometry, files: Mapping[PurePosixPa
     for path, content in sorted(files.items()):
         tree.file(_absolute(path), content)
     tree.file(SETTINGS, _SETTINGS.encode())
-    tree.directory(DATA_MOUNT)
+    for mount in mounts:
+        tree.directory(mount.point)
     if tree.kind(MEMORY_LINK) is None:
         tree.link(MEMORY_LINK, MEMORY)
-    table = tree.read(FSTAB) or b""
-    tree.file(
-        FSTAB, fstab_with_data(table.decode("utf-8", "surrogateescape"), geometry).encode("utf-8", "surrogateescape")
-    )
+    table = (tree.read(FSTAB) or b"").decode("utf-8", "surrogateescape")
+    tree.file(FSTAB, fstab_with(table, mounts).encode("utf-8", "surrogateescape"))
 
 
 def check_system(tree: ReadableTree, plan: BootPlan, name: str) -> None:
@@ -74,7 +90,9 @@ def check_readable(kind: ImageKind, loader: Loader) -> None:
         )
 
 
-def check_unchangeable(tree: ReadableTree, geometry: Geometry, files: Mapping[PurePosixPath, bytes], name: str) -> None:
+def check_unchangeable(
+    tree: ReadableTree, files: Mapping[PurePosixPath, bytes], mounts: Sequence[Mount], name: str
+) -> None:
     """Check that an image into which nothing can be put already holds what would be put there.
 
     Raises:
@@ -91,25 +109,35 @@ def check_unchangeable(tree: ReadableTree, geometry: Geometry, files: Mapping[Pu
                 hint="build it from the directory or tar file of its content, or with this in it:\n"
                 + content.decode("utf-8", "replace"),
             )
-    if tree.kind(DATA_MOUNT) is not Kind.DIRECTORY:
-        raise RequestError(f"cannot use {name} as a slot: it has no directory {DATA_MOUNT}")
-    line = data_line(geometry)
-    if line not in (tree.read(FSTAB) or b"").decode("utf-8", "replace").splitlines():
-        raise RequestError(
-            f"cannot use {name} as a slot: {FSTAB} in it does not mount the data partition",
-            hint=f"it needs this line:\n{line}",
-        )
+    table = (tree.read(FSTAB) or b"").decode("utf-8", "replace").splitlines()
+    for mount in mounts:
+        if tree.kind(mount.point) is not Kind.DIRECTORY:
+            raise RequestError(f"cannot use {name} as a slot: it has no directory {mount.point}")
+        if mount.line not in table:
+            raise RequestError(
+                f"cannot use {name} as a slot: {FSTAB} in it does not mount {mount.point}",
+                hint=f"it needs this line:\n{mount.line}",
+            )
 
 
-def data_line(geometry: Geometry) -> str:
-    """Return the line that mounts the data partition."""
-    return f"PARTUUID={geometry.partition(DATA).uuid} {DATA_MOUNT} ext4 defaults,noatime 0 2"
+def mounts_of(geometry: Geometry, loader: Loader) -> tuple[Mount, ...]:
+    """Return what a slot mounts of the disk."""
+    data = Mount(
+        point=DATA_MOUNT, line=f"PARTUUID={geometry.partition(DATA).uuid} {DATA_MOUNT} ext4 defaults,noatime 0 2"
+    )
+    point = _BOOT_MOUNTS.get(loader)
+    if point is None:
+        return (data,)
+    # A device whose boot partition cannot be mounted should still come up.
+    line = f"PARTUUID={geometry.partition(BOOT).uuid} {point} vfat nofail,umask=0077 0 2"
+    return (Mount(point=point, line=line), data)
 
 
-def fstab_with_data(text: str, geometry: Geometry) -> str:
-    """Return a table of mounts in which the data partition is mounted, and nothing else at its place."""
-    kept = [line for line in text.splitlines() if _mount_point(line) != DATA_MOUNT]
-    return "\n".join([*kept, data_line(geometry), ""])
+def fstab_with(text: str, mounts: Sequence[Mount]) -> str:
+    """Return a table with these mounts, and nothing else at their places."""
+    points = {mount.point for mount in mounts}
+    kept = [line for line in text.splitlines() if _mount_point(line) not in points]
+    return "\n".join([*kept, *(mount.line for mount in mounts), ""])
 
 
 def _mount_point(line: str) -> str | None:

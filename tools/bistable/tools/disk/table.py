@@ -6,13 +6,16 @@ from typing import BinaryIO, Final
 from bistable.artifact.image.debugfs import open_path
 from bistable.artifact.run import run
 from bistable.tools.boot.plan import Loader
-from bistable.tools.disk.geometry import BOOT, ENVIRONMENT, Geometry, Partition
+from bistable.tools.disk.geometry import BOOT, ENVIRONMENT, SLOT_BOOTS, Geometry, Partition
 from bistable.tools.disk.layout.model import SECTOR, TableKind
 
 _TIMEOUT: Final = 120.0
 
 _SYSTEM: Final = "C12A7328-F81F-11D2-BA4B-00A0C93EC93B"
 """EFI system partition."""
+
+_BASIC: Final = "EBD0A0A2-B9E5-4433-87C0-68B6B72699C7"
+"""Any FAT file system."""
 
 _RESERVED: Final = "8DA63339-0007-60C0-C436-083AC8230908"
 _LINUX: Final = "0FC63DAF-8483-4772-8E79-3D69D8477DE4"
@@ -57,9 +60,10 @@ def _script(geometry: Geometry, loader: Loader) -> Iterator[str]:
 
 def _kind(table: TableKind, partition: Partition, loader: Loader) -> str:
     if table is TableKind.MBR:
-        kind = {BOOT: _MBR_FAT, ENVIRONMENT: _MBR_RESERVED}.get(partition.name, _MBR_LINUX)
+        fat = dict.fromkeys((BOOT, *SLOT_BOOTS), _MBR_FAT)
+        kind = {**fat, ENVIRONMENT: _MBR_RESERVED}.get(partition.name, _MBR_LINUX)
         return f"type={kind}{', bootable' if partition.name == BOOT else ''}"
-    kind = {BOOT: _SYSTEM, ENVIRONMENT: _RESERVED}.get(partition.name, _LINUX)
+    kind = {BOOT: _SYSTEM, ENVIRONMENT: _RESERVED, **dict.fromkeys(SLOT_BOOTS, _BASIC)}.get(partition.name, _LINUX)
     # U-Boot looks for boot scripts on partitions with this mark.
     mark = ', attrs="LegacyBIOSBootable"' if partition.name == BOOT and loader is not Loader.GRUB else ""
     return f'type={kind}, uuid={partition.uuid.upper()}, name="{partition.name}"{mark}'

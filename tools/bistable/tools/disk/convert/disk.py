@@ -9,7 +9,7 @@ from typing import Final
 from bistable.artifact.errors import MachineError, RequestError
 from bistable.artifact.image import open_image
 from bistable.tools.boot.plan import Loader
-from bistable.tools.disk.build import BuildOptions, BuiltDisk, build_disk
+from bistable.tools.disk.build import CONFIG, BuildOptions, BuiltDisk, build_disk
 from bistable.tools.disk.client import (
     ClientSource,
     Configuration,
@@ -32,12 +32,11 @@ from bistable.tools.disk.sparse import Progress, ignore
 from bistable.tools.disk.system import FSTAB
 from bistable.tools.disk.tree import RootTree
 
-CONFIG: Final = PurePosixPath("config.txt")
-"""What the firmware of a Raspberry Pi reads."""
-
 UBOOT: Final = PurePosixPath("u-boot.bin")
 _LOADERS_OF_THEIR_OWN: Final = frozenset({Loader.GRUB, Loader.SYSTEMD_BOOT, Loader.EFI})
 """For these the boot partition is made anew: what is on the old one would start the old system."""
+
+_UBOOT: Final = frozenset({Loader.UBOOT, Loader.UBOOT_ENVIRONMENT})
 
 _CONFIG_LINES: Final = """
 # U-Boot chooses the slot, and starts its kernel.
@@ -131,7 +130,7 @@ class _Conversion:
         if boot.loader not in _LOADERS_OF_THEIR_OWN:
             kept = {path: place for path, place in old_boot.items() if not NOT_KEPT.fullmatch(path.name)}
             files = {**kept, **files}
-            if CONFIG in kept and CONFIG not in self._layout.boot_files:
+            if boot.loader in _UBOOT and CONFIG in kept and CONFIG not in self._layout.boot_files:
                 files[CONFIG] = self._firmware_configuration(kept[CONFIG], files)
         self._layout = replace(self._layout, boot=boot, boot_files=files)
 
@@ -152,8 +151,9 @@ class _Conversion:
         """Change the root file system."""
         self._require_packages(tree)
         put_kernel(tree, kernel, self._layout.boot)
-        # An EFI system partition that only holds our boot loader has nothing that the system should write to.
-        keeps_boot = self._layout.boot.loader not in _LOADERS_OF_THEIR_OWN and self._source.boot is not None
+        # An EFI system partition that only holds our boot loader has nothing that the system should write to, and where
+        # each slot has a boot partition, no line is right in both.
+        keeps_boot = self._layout.boot.loader in _UBOOT and self._source.boot is not None
         boot = place(self._layout).partition(BOOT).uuid if keeps_boot else None
         table = (tree.read(FSTAB) or b"").decode("utf-8", "surrogateescape")
         mounts = moved_mounts(table, boot=boot)

@@ -65,7 +65,7 @@ class _Inspection:
         slots: tuple[SlotReport, ...] = ()
         decision = None
         if known.plan is not None:
-            slots = self._slots(known.plan, partitions)
+            slots = self._slots(known, known.plan, partitions)
             decision = self._decision(known.plan, partitions)
         boots, why = _outcome(decision, slots)
         self._judge(decision, slots, boots)
@@ -101,12 +101,14 @@ class _Inspection:
                 )
         return table
 
-    def _slots(self, plan: BootPlan, partitions: tuple[Found, ...]) -> tuple[SlotReport, ...]:
+    def _slots(self, known: Known, plan: BootPlan, partitions: tuple[Found, ...]) -> tuple[SlotReport, ...]:
         reports = []
         for place in plan.slots:
-            partition = _numbered(partitions, place.partition)
+            # Where the slots have boot partitions of their own, the plan names those.
+            wanted = {name: number for number, name in known.names.items()}.get(f"rootfs-{place.name}", place.partition)
+            partition = _numbered(partitions, wanted)
             if partition is None:
-                self._findings.error(f"slot {place.name} is missing: there is no partition {place.partition}")
+                self._findings.error(f"slot {place.name} is missing: there is no partition {wanted}")
                 continue
             reports.append(look_into_slot(self._disk, place, partition, plan, self._findings))
         sizes = {report.size for report in reports}
