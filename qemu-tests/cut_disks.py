@@ -1,9 +1,12 @@
 """Disks and logs for the tests of power cuts, made with QEMU's own tools."""
 
 import shutil
+import struct
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
+
+from bistable.qemu.writelog import MAGIC
 
 SIZE = 1 << 20
 
@@ -29,3 +32,13 @@ def qemu_io(target: Sequence[str], commands: Sequence[str]) -> str:
         ["qemu-io", "-t", "writeback", *words, *target], capture_output=True, text=True, check=True, timeout=60
     )
     return done.stdout
+
+
+def synthetic(folder: Path, requests: Sequence[tuple[int, bytes, int]]) -> Path:
+    """A log of requests (first byte, data, flags) with base.img beside it, for what qemu-io cannot be made to do."""
+    (folder / "base.img").write_bytes(bytes(SIZE))
+    parts = [struct.pack("<QQQI", MAGIC, 1, len(requests), 512)]
+    for start, data, flags in requests:
+        parts += [struct.pack("<QQQQ", start // 512, len(data) // 512, flags, 0).ljust(512, b"\0"), data]
+    (folder / "log").write_bytes(parts[0].ljust(512, b"\0") + b"".join(parts[1:]))
+    return folder / "log"

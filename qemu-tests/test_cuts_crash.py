@@ -1,6 +1,6 @@
 """Cuts of a log: what is durable stays, what is not may go, and a name always means the same content."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from random import Random
 
@@ -13,7 +13,7 @@ from bistable.artifact.errors import RequestError
 from bistable.qemu.crash import Loss, Playback, Prefix, Written, distinct, parse_cut, surviving
 from bistable.qemu.cuts import cuts_of
 from bistable.qemu.picture import PAGE, Picture, fingerprint_of
-from bistable.qemu.writelog import WriteLog
+from bistable.qemu.writelog import Flag, WriteLog
 
 COMMANDS = [
     "write -P 0xa1 0 8k",
@@ -107,6 +107,35 @@ def test_a_saved_picture_has_the_content_of_the_cut(playback: Playback, tmp_path
     with playback.at(Loss(flush=1, seed=3, unit=512)) as picture:
         picture.save(tmp_path / "saved.img")
         assert (tmp_path / "saved.img").read_bytes() == picture.read(0, cut_disks.SIZE)
+
+
+def kept(log: Path, name: str, places: Sequence[int]) -> list[bool]:
+    """Whether the first sector at each of these places was written when the power went."""
+    with WriteLog(log) as opened, Picture(log.with_name("base.img"), {}) as picture:
+        found = content(Playback(opened, picture), name)
+        return [any(found[place : place + 512]) for place in places]
+
+
+def test_a_write_with_fua_survives_unless_it_was_the_last(tmp_path: Path) -> None:
+    log = cut_disks.synthetic(tmp_path, [(0, b"a" * 512, 0), (4096, b"b" * 512, Flag.FUA), (8192, b"c" * 512, 0)])
+    seen = [kept(log, f"flush 0 seed {seed}", (0, 4096, 8192)) for seed in range(200)]
+    assert [False, False, False] in seen
+    assert all(fua for _, fua, last in seen if last)
+
+
+def test_a_flush_that_comes_with_data_makes_what_was_before_durable_and_not_the_data(tmp_path: Path) -> None:
+    log = cut_disks.synthetic(tmp_path, [(0, b"a" * 512, 0), (4096, b"b" * 512, Flag.FLUSH), (8192, b"c" * 512, 0)])
+    seen = [kept(log, f"flush 1 seed {seed}", (0, 4096, 8192)) for seed in range(100)]
+    assert all(first for first, _, _ in seen)
+    assert {second for _, second, _ in seen} == {True, False}
+
+
+def test_inside_the_small_place_every_sector_is_torn_and_elsewhere_one(tmp_path: Path) -> None:
+    log = cut_disks.synthetic(tmp_path, [(0, b"a" * 4096, 0), (64 << 10, b"b" * 4096, 0)])
+    with WriteLog(log) as opened:
+        cuts = list(cuts_of(opened.requests, seed=1, losses=0, small=(64 << 10, PAGE)))
+    torn = [cut for cut in cuts if isinstance(cut, Prefix) and cut.torn]
+    assert [sum(cut.count == count for cut in torn) for count in (0, 1)] == [1, 7]
 
 
 @pytest.mark.parametrize("name", ["prefix 100", "flush 9 seed 1", "prefix 8 torn 4"])
