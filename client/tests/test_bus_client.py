@@ -151,6 +151,9 @@ def test_a_watch_goes_on_when_the_daemon_stops_and_starts(tmp_path: Path) -> Non
         assert (event.kind, event.values["State"]) == (STARTED, "idle")
 
 
+HELPERS = [Path(__file__).parent, Path(__file__).parents[2] / "artifact" / "tests"]
+
+
 class _daemon:  # noqa: N801 - used as a function
     """A server in a process of its own."""
 
@@ -170,7 +173,7 @@ asyncio.run(serve())
 """
 
     def __init__(self, bus: Bus) -> None:
-        self._command = [sys.executable, "-c", self.CODE, bus.address, *sys.path[:2]]
+        self._command = [sys.executable, "-c", self.CODE, bus.address, *map(str, HELPERS)]
 
     def __enter__(self) -> Self:
         self._process = self._start()
