@@ -33,8 +33,8 @@ RELEASE_FILE: Final = "/etc/bistable-release"
 
 SLOT_MIB: Final[Mapping[Profile, Mapping[str, int]]] = {
     Profile.SMALL: {"amd64": 96, "arm64": 128, "armhf": 80},
-    Profile.SYSTEMD: {"amd64": 192, "arm64": 224, "armhf": 160},
-    Profile.SYSTEMD_BY_HAND: {"amd64": 192, "arm64": 224, "armhf": 160},
+    Profile.SYSTEMD: {"amd64": 176, "arm64": 208, "armhf": 160},
+    Profile.SYSTEMD_BY_HAND: {"amd64": 176, "arm64": 208, "armhf": 160},
 }
 """What the content needs, and a little more: each of them is written, read back and hashed by an emulated machine."""
 

@@ -9,6 +9,7 @@ are kept between runs.
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Final
 
@@ -25,8 +26,8 @@ DISTRIBUTIONS: Final = ("Debian", "Ubuntu")
 """Sources of others (a cloud's, a vendor's) seldom have other architectures, and nothing that is needed here."""
 
 NOT_UNPACKED: Final = """
-adduser apt cpio debconf dpkg initramfs-tools initramfs-tools-core klibc-utils libklibc libdb5.3 libsemanage2
-libsemanage-common libsepol2 linux-base logsave readline-common
+adduser apt cpio debconf dpkg initramfs-tools initramfs-tools-core klibc-utils lib*-perl libdb5.3 libgdbm* libklibc
+libperl* libsemanage2 libsemanage-common libsepol2 linux-base logsave perl perl-* readline-common usrmerge
 """
 """What only maintainer scripts would need."""
 
@@ -42,6 +43,7 @@ NOT_TAKEN: Final = tuple(
         "usr/share/zoneinfo",
         "usr/share/python3",
         "usr/share/bash-completion",
+        "usr/lib/udev/hwdb*",
         "usr/lib/valgrind",
         "usr/lib/*/gconv",
         "usr/lib/*/krb5",
@@ -116,7 +118,7 @@ class Archive:
     def unpack(self, packages: Iterable[Package], root: Path) -> None:
         """Unpack the packages into the folder `root`, without documentation and what only maintainer scripts need."""
         for package in packages:
-            if package.name in NOT_UNPACKED.split():
+            if any(fnmatch(package.name, pattern) for pattern in NOT_UNPACKED.split()):
                 continue
             content = root.parent / ".package.tar"
             with content.open("wb") as file:

@@ -20,7 +20,7 @@ INIT: Final = """#!/bin/sh
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
-mountpoint -q /dev || mount -t devtmpfs dev /dev
+[ -c /dev/null ] || mount -t devtmpfs dev /dev
 mount -t tmpfs -o mode=755 run /run
 mount -t tmpfs tmp /tmp
 cd /usr/lib/bistable-modules && while read -r module; do insmod "$module.ko" 2>/dev/null; done <order
@@ -67,7 +67,7 @@ boot data dev etc/bistable/conf.d mnt proc root run sys tmp usr/bin usr/sbin usr
 APPLETS: Final = """
 [ ash awk base64 basename blkid blockdev cat chmod chown cmp cp cut date dd df dirname dmesg du echo env expr false find
 free grep gunzip gzip head hexdump hostname id ifconfig insmod install kill killall ln losetup ls lsmod md5sum mkdir
-mkfifo mknod mktemp modprobe mount mountpoint mv nc od pgrep pidof ping pivot_root poweroff printf ps pwd
+mkfifo mknod mktemp modprobe mount mv nc od pgrep pidof ping pivot_root poweroff printf ps pwd
 readlink realpath reboot rm rmdir rmmod route sed seq setsid sh sha256sum sleep sort stat stty switch_root sync tail
 tar tee test timeout touch tr true tty umount uname uniq uptime usleep vi watchdog wc wget which xargs zcat
 """
