@@ -128,6 +128,23 @@ def _put_fat(path: Path, number: int, content: Mapping[PurePosixPath, bytes]) ->
     image.unlink()
 
 
+def get_file(disk: Disk, number: int, name: str) -> bytes:
+    """A file in the root of a partition."""
+    start, _ = PARTITIONS[number]
+    return subprocess.run(
+        ["mtype", "-i", f"{disk.path}@@{start}M", f"::/{name}"], check=True, capture_output=True
+    ).stdout
+
+
+def put_file(disk: Disk, number: int, name: str, content: bytes) -> None:
+    """Replace a file in the root of a partition."""
+    start, _ = PARTITIONS[number]
+    source = disk.path.with_suffix(".file")
+    source.write_bytes(content)
+    command = ["mcopy", "-o", "-i", f"{disk.path}@@{start}M", str(source), f"::/{name}"]
+    subprocess.run(command, check=True, capture_output=True)
+
+
 def boot_uboot(
     disk: Disk, *, faults: Sequence[Fault] = (), bios: Path = UBOOT, board: Mapping[str, str] = BOARD
 ) -> Boot:
