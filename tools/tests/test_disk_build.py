@@ -214,11 +214,11 @@ def test_owners_in_a_tar_are_kept(root: Path, disk: Path, tmp_path: Path) -> Non
     members = [
         (member("./boot/vmlinuz"), b"kernel"),
         (member("./boot/initrd.img"), b"initrd"),
-        (member("./home/me", uid=1000, gid=1000), b"mine"),
+        (member("./srv/mine", uid=1000, gid=1000), b"mine"),
     ]
     archive = write_tar(tmp_path / "root.tar", members)
     slot = take(disk, build(layout(), archive, disk), "rootfs-a", tmp_path / "slot")
-    assert "User:  1000   Group:  1000" in call("debugfs", "-R", "stat /home/me", slot)
+    assert "User:  1000   Group:  1000" in call("debugfs", "-R", "stat /srv/mine", slot)
 
 
 @needs("mksquashfs", "unsquashfs", "sqfstar")

@@ -61,6 +61,7 @@ def test_debian_boots_from_its_slot_and_the_client_knows_where_it_is(converted: 
         doctor = answer(console, "bistablectl doctor")
         assert "FAULT" not in doctor, doctor
         console.send("poweroff")
+        console.expect("reboot: Power down", seconds=UP_IN)
         machine.wait_until_off()
     assert inspect_disk(converted).boots == "a"
 
