@@ -1,6 +1,6 @@
 # `make demo` and `make test` are all that a fresh Debian or Ubuntu machine needs; they set up the rest.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint setup docs wheel fuzz bench clean
+.PHONY: help demo test boots sweep lint setup docs wheel fuzz bench clean
 
 BIN := $(CURDIR)/.venv/bin
 # Programs that are used from an unpacked package instead of an installed one; see tools/setup.sh.
@@ -9,11 +9,18 @@ export PATH := $(PATH):$(CURDIR)/.cache/peers/usr/bin
 help: ## show this text
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST) | expand -t 16
 
-demo: setup ## set up, then build, sign, verify, change and refuse an artifact
+demo: setup ## set up, build, sign and refuse artifacts; boot a machine, update it, roll back
 	@tools/demo.sh
+	@$(BIN)/python -m bistable.qemu.story
 
 test: setup ## set up, then run all tests
 	@$(BIN)/pytest -n auto
+
+boots: setup ## run all tests that boot machines, the slow ones too (an hour)
+	@$(BIN)/pytest qemu-tests tools/tests -m 'boots or slow'
+
+sweep: setup ## cut the power of updates in a thousand places (an hour)
+	@$(BIN)/python -m bistable.qemu.sweep
 
 lint: setup ## check form, types and layers
 	@tools/lint.sh

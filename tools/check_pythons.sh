@@ -22,9 +22,9 @@ for version in 3.11 3.12 3.13 3.14; do
         continue
     fi
     for portion in */bistable; do
-        folder=${portion%/bistable}
         PYTHONPYCACHEPREFIX=$caches "$python" -W error -m compileall -q -f "$portion"
-        PYTHONPYCACHEPREFIX=$caches PYTHONPATH=$folder "$python" -W error -c "import bistable.$folder"
+        package=$(basename "$(echo "$portion"/*/__init__.py | xargs -n1 dirname)")
+        PYTHONPYCACHEPREFIX=$caches PYTHONPATH=${portion%/bistable} "$python" -W error -c "import bistable.$package"
     done
     echo "check_pythons: $version compiles and imports"
 done
