@@ -18,6 +18,7 @@ class Kind(StrEnum):
 
     X86_64_GRUB = "x86_64-grub"
     X86_64_SYSTEMD_BOOT = "x86_64-systemd-boot"
+    X86_64_EFI = "x86_64-efi"
     ARM64_UBOOT = "arm64-uboot"
     ARM64_GRUB = "arm64-grub"
     ARMHF_UBOOT = "armhf-uboot"
@@ -154,6 +155,7 @@ def _arm64(loader: Loader, firmware: Callable[[Path], tuple[str, ...]], *needs: 
 HARDWARE: Final[Mapping[Kind, Hardware]] = {
     Kind.X86_64_GRUB: _x86(Loader.GRUB),
     Kind.X86_64_SYSTEMD_BOOT: _x86(Loader.SYSTEMD_BOOT),
+    Kind.X86_64_EFI: _x86(Loader.EFI),
     Kind.ARM64_UBOOT: _arm64(Loader.UBOOT, _uboot64, _UBOOT / "qemu_arm64" / "u-boot.bin"),
     Kind.ARM64_GRUB: _arm64(Loader.GRUB, _aavmf, _AAVMF / "AAVMF_CODE.fd", _AAVMF / "AAVMF_VARS.fd"),
     Kind.ARMHF_UBOOT: Hardware(

@@ -19,7 +19,7 @@ from bistable.artifact.model import Script
 from bistable.qemu import cache
 from bistable.qemu.kinds import HARDWARE, Kind
 from bistable.qemu.rootfs.build import Profile, copied, system
-from bistable.tools.boot import BootPlan
+from bistable.tools.boot import BootPlan, Loader
 from bistable.tools.boot import __file__ as _boot
 from bistable.tools.disk import BuildOptions, Outputs, build_disk, parse_layout
 from bistable.tools.disk import __file__ as _disk
@@ -70,7 +70,10 @@ verify-keys = ["/etc/bistable/keys/release.pub"]
 
 _EPOCH: Final = 1_700_000_000
 _BOOT_MIB: Final = 8
-_BOOT_MIB_WITH_KERNELS: Final = 128
+_BOOT_MIB_WITH_KERNELS: Final = 64
+_WITH_KERNELS: Final = frozenset({Loader.SYSTEMD_BOOT, Loader.EFI})
+"""What loads kernels from the boot partition only."""
+
 _QUICK: Final = "zstd:1"
 _ARTIFACTS_KEPT: Final = 16
 
@@ -206,13 +209,13 @@ def rig(kind: Kind, profile: Profile = Profile.SMALL, *, arguments: str = "") ->
         architecture=hardware.architecture,
         console=hardware.console,
         arguments=arguments,
-        boot=_BOOT_MIB,
+        boot=_BOOT_MIB_WITH_KERNELS if hardware.loader in _WITH_KERNELS else _BOOT_MIB,
         slot=SLOT_MIB[profile][hardware.architecture],
         data=DATA_MIB,
     )
     layout = parse_layout(text.encode(), Path("/"), name=str(kind))
     root = system(hardware.architecture, profile)
-    key = cache.digest(text, root.name, keys() / "release.pub", Path(__file__), *_sources(_boot, _disk))
+    key = cache.digest(text, root.name, keys() / "release.pub", _CODE)
 
     def make(folder: Path) -> None:
         folder.mkdir()
@@ -286,3 +289,7 @@ def _sources(*modules: str | None) -> Iterable[Path]:
         assert module is not None
         found = Path(module).parent.rglob("*")
         yield from sorted(path for path in found if path.is_file() and path.suffix in {".py", ".jinja", ".toml"})
+
+
+# Once, when it is loaded: what runs is not what was written to the files since.
+_CODE: Final = cache.digest(Path(__file__), *_sources(_boot, _disk))

@@ -11,7 +11,8 @@ from bistable.qemu import cache
 from bistable.qemu.rootfs import client, initramfs, kernel, packages, small, systemd
 from bistable.tools.disk import Start
 
-HERE: Final = Path(__file__).parent
+# Once, when it is loaded: what runs is not what was written to the files since.
+_CODE: Final = cache.digest(*sorted(Path(__file__).parent.glob("*.py")))
 _MERGED: Final = ("bin", "sbin", "lib", "lib64")
 """Since 2019 a distribution has these as links into /usr; packages may still ship files by the old names."""
 
@@ -57,8 +58,7 @@ def base_system(architecture: str, profile: Profile = Profile.SMALL) -> Path:
     recipe = RECIPES[profile]
     archive = packages.Archive(architecture)
     chosen = archive.get(*recipe.packages)
-    sources = sorted(HERE.glob("*.py"))
-    key = cache.digest(profile, *(one.file for one in chosen), *sources)
+    key = cache.digest(profile, *(one.file for one in chosen), _CODE)
 
     def make(root: Path) -> None:
         root.mkdir()
@@ -81,7 +81,7 @@ def system(architecture: str, profile: Profile = Profile.SMALL) -> Path:
         MachineError: packages cannot be had, or a tool is missing.
     """
     base, wheel = base_system(architecture, profile), client.build_wheel()
-    key = cache.digest(base.name, wheel, HERE / "client.py")
+    key = cache.digest(base.name, wheel, _CODE)
 
     def make(root: Path) -> None:
         copied(base, root)

@@ -29,15 +29,22 @@ bistable-links
 mkdir -p /dev/pts /dev/shm
 mount -t devpts devpts /dev/pts
 [ -d /sys/firmware/efi/efivars ] && mount -t efivarfs efivarfs /sys/firmware/efi/efivars
-[ -e /dev/disk/by-partlabel/data ] && mount -t ext4 /dev/disk/by-partlabel/data /data && mkdir -p /data/bistable
+[ ! -e /etc/fstab ] || while read -r source point kind options _; do
+    case $source in
+        PARTUUID=*) mount -t "$kind" -o "$options" "/dev/disk/by-partuuid/${source#PARTUUID=}" "$point" ;;
+    esac
+done </etc/fstab
+grep -q ' /data ' /proc/mounts && mkdir -p /data/bistable
 ifconfig lo 127.0.0.1 up
 ifconfig eth0 10.0.2.15 netmask 255.255.255.0 up 2>/dev/null && route add default gw 10.0.2.2
-grep -q ' bistable.watchdog' /proc/cmdline && watchdog -t 2 -T 10 /dev/watchdog
+grep -q ' bistable.watchdog' /proc/cmdline && watchdog -t 2 -T 20 /dev/watchdog
 [ -x /etc/bistable-start ] && /etc/bistable-start
 # busybox's reboot and poweroff send these. There are no services to stop: the disk gets what it has to have.
 finish() {
     sync
-    umount /data 2>/dev/null || mount -o remount,ro /data 2>/dev/null
+    for point in /boot/efi /data; do
+        umount "$point" 2>/dev/null || mount -o remount,ro "$point" 2>/dev/null
+    done
     busybox "$1" -f
 }
 trap 'finish reboot' TERM

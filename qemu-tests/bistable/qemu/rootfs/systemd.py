@@ -1,5 +1,6 @@
 """The systemd system: what distributions boot, as far as our service needs it, and a root shell on the serial line."""
 
+import shutil
 from pathlib import Path
 from typing import Final
 
@@ -17,10 +18,11 @@ MACHINE_ID: Final = "0123456789abcdef0123456789abcdef\n"
 
 MASKED: Final = """
 apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer e2scrub_reap.service fstrim.timer
-getty@tty1.service motd-news.timer systemd-firstboot.service systemd-hwdb-update.service systemd-pstore.service
+getty@tty1.service motd-news.timer systemd-firstboot.service systemd-hwdb-update.service systemd-logind.service
+systemd-bless-boot.service systemd-pstore.service
 systemd-random-seed.service systemd-timesyncd.service systemd-update-utmp.service systemd-update-utmp-runlevel.service
 """
-"""What waits for a person, or writes where the root filesystem cannot be written."""
+"""What waits for a person, writes where the root filesystem cannot be written, or takes a trial for good."""
 
 USERS: Final = """\
 messagebus:x:100:101::/nonexistent:/usr/sbin/nologin
@@ -48,6 +50,12 @@ cd /usr/lib/bistable-modules && while read -r module; do busybox insmod "$module
 busybox ifconfig lo 127.0.0.1 up
 busybox ifconfig eth0 10.0.2.15 netmask 255.255.255.0 up && busybox route add default gw 10.0.2.2
 exit 0
+"""
+
+PATIENT: Final = """\
+# The service makes a key of 3072 bits when it first starts, which takes an emulated processor half a minute, alone.
+[Service]
+TimeoutStartSec=900
 """
 
 SHELL_UNIT: Final = """\
@@ -100,6 +108,7 @@ def add_system(root: Path) -> None:
         "etc/shadow": "",
         "etc/systemd/system/bistable-hardware.service": HARDWARE_UNIT,
         "etc/systemd/system/bistable-shell.service": SHELL_UNIT,
+        "etc/systemd/system/bistabled.service.d/patient.conf": PATIENT,
     }.items():
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).unlink(missing_ok=True)
@@ -116,6 +125,9 @@ def add_system(root: Path) -> None:
     # It would put a login prompt on the serial line.
     _link(root / "etc/systemd/system-generators/systemd-getty-generator", "/dev/null")
     _link(root / "usr/bin/sh", "bash")
+    # A maintainer script would have made it; D-Bus is found by the old name.
+    shutil.rmtree(root / "var/run", ignore_errors=True)
+    _link(root / "var/run", "/run")
     if not (root / "usr/sbin/init").is_symlink():
         _link(root / "usr/sbin/init", "/lib/systemd/systemd")
 
