@@ -70,7 +70,7 @@ verify-keys = ["/etc/bistable/keys/release.pub"]
 
 _EPOCH: Final = 1_700_000_000
 _BOOT_MIB: Final = 8
-_BOOT_MIB_WITH_KERNELS: Final = 64
+_BOOT_MIB_WITH_KERNELS: Final = 96
 _WITH_KERNELS: Final = frozenset({Loader.SYSTEMD_BOOT, Loader.EFI})
 """What loads kernels from the boot partition only."""
 
