@@ -17,8 +17,8 @@ from bistable.tools.disk.client import Configuration, Start
 
 pytestmark = [DISK_TOOLS, GRUB_TOOLS, needs("mmdebstrap", "qemu-system-x86_64"), pytest.mark.slow]
 LAYOUT = {"slots.size": "640 MiB", "data.size": "64 MiB"}
-UP_IN = 300.0
-"""Seconds until a systemd with all its units is up, in emulation."""
+UP_IN = 900.0
+"""Seconds until a systemd with all its units is up, in emulation, on a machine that has other things to do."""
 
 
 @pytest.fixture(scope="module")

@@ -67,8 +67,11 @@ def _lines(report: "Report") -> list[str]:
 
 
 def _partition_line(partition: "FoundPartition") -> str:
+    from bistable.artifact.image.model import ImageKind
+
     name = clean(partition.name) or "-"
-    return f"{partition.number} {name:10} {partition.kind.value:8} {size_text(partition.size)} at {partition.start}"
+    kind = partition.kind.value if partition.kind is not ImageKind.UNKNOWN else "-"
+    return f"{partition.number} {name:10} {kind:8} {size_text(partition.size)} at {partition.start}"
 
 
 def _slot_lines(slot: "SlotReport", decision: "Decision | None") -> list[str]:

@@ -91,19 +91,24 @@ def build_disk(layout: Layout, rootfs: Path, outputs: Outputs, options: BuildOpt
         with tempfile.TemporaryDirectory(dir=outputs.disk.parent, prefix=".bistable-") as staging, ExitStack() as stack:
             root = Path(staging) / "root"
             made = make_slot_image(rootfs, root, _slot_wish(layout, geometry, plan, files, options))
-            with open_disk(outputs, stack) as disk:
+            with open_disk(outputs, stack, options.on_progress) as disk:
                 disk.truncate(geometry.size)
                 filling = _Filling(disk, Path(staging), layout, geometry, options.epoch or 0, options.on_progress)
                 filling.fill(root, plan, files)
                 mapped = _write_map(disk, geometry, filling.used(root), outputs, stack)
-                os.fsync(disk.fileno())
-                stored = os.fstat(disk.fileno()).st_blocks * 512
             if outputs.slot_image is not None:
                 kept = stack.enter_context(replacing(outputs.slot_image))
                 kept.truncate(copy_into(root, kept, 0))
     except OSError as e:
         raise MachineError(f"cannot make {outputs.disk}: {e.strerror or e}") from e
-    return BuiltDisk(outputs=outputs, geometry=geometry, plan=plan, root=made, stored=stored, mapped=mapped)
+    return BuiltDisk(
+        outputs=outputs,
+        geometry=geometry,
+        plan=plan,
+        root=made,
+        stored=outputs.disk.stat().st_blocks * 512,
+        mapped=mapped,
+    )
 
 
 def _write_map(

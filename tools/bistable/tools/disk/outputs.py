@@ -56,7 +56,7 @@ class Outputs:
 
 
 @contextmanager
-def open_disk(outputs: Outputs, stack: ExitStack) -> Iterator[BinaryIO]:
+def open_disk(outputs: Outputs, stack: ExitStack, on_progress: Progress = ignore) -> Iterator[BinaryIO]:
     """Give an empty file for the disk image; when the block ends well, it is put in place or compressed to there."""
     target = stack.enter_context(replacing(outputs.disk))
     if not outputs.is_compressed:
@@ -64,7 +64,7 @@ def open_disk(outputs: Outputs, stack: ExitStack) -> Iterator[BinaryIO]:
         return
     with tempfile.TemporaryFile(buffering=0, dir=outputs.disk.parent) as raw:
         yield raw
-        compress(raw, target)
+        compress(raw, target, on_progress=on_progress)
 
 
 def compress(source: BinaryIO, target: BinaryIO, *, on_progress: Progress = ignore) -> None:
