@@ -93,7 +93,7 @@ def _commit(device: QemuDevice, stage: Stage) -> None:
     _runs(device, device.boot(), "a")
     install(device, stage.artifacts[NEW])
     _runs(device, device.reboot(), "b")
-    bistablectl(device, "commit")
+    bistablectl(device, "commit", seconds=patience.INSTALL)
     device.power_off()
 
 
@@ -102,7 +102,7 @@ def _rollback(device: QemuDevice, stage: Stage) -> None:
     install(device, stage.artifacts[NEW])
     for slot in ("b", "b", "b", "a"):
         _runs(device, device.reboot(), slot)
-    bistablectl(device, "recover", allowed=(0, 1))
+    bistablectl(device, "recover", seconds=patience.INSTALL, allowed=(0, 1))
     device.power_off()
 
 
@@ -110,7 +110,7 @@ def _broken(device: QemuDevice, stage: Stage) -> None:
     _runs(device, device.boot(), "a")
     install(device, stage.artifacts[BROKEN])
     _runs(device, device.reboot(), "a")
-    bistablectl(device, "recover", allowed=(0, 1))
+    bistablectl(device, "recover", seconds=patience.INSTALL, allowed=(0, 1))
     device.power_off()
 
 
@@ -119,7 +119,7 @@ def _twice(device: QemuDevice, stage: Stage) -> None:
     for name, slot in ((NEW, "b"), (NEWER, "a")):
         install(device, stage.artifacts[name])
         _runs(device, device.reboot(), slot)
-        bistablectl(device, "commit")
+        bistablectl(device, "commit", seconds=patience.INSTALL)
     device.power_off()
 
 

@@ -7,6 +7,7 @@ With the same directory it goes on where it was interrupted. With --cut one cut 
 
 import argparse
 import json
+import signal
 import sys
 import tempfile
 import time
@@ -228,6 +229,8 @@ def _one_cut(options: argparse.Namespace, say: Say) -> int:
 def main(words: Sequence[str] | None = None) -> int:
     """Sweep as the command line says; the exit status is 1 if anything was found."""
     options = _arguments(words)
+    # Otherwise the machine would live on.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     began = time.monotonic()
 
     def say(text: str) -> None:

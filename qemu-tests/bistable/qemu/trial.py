@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from bistable.client.machine import State
+from bistable.qemu import patience
 from bistable.qemu.checker import Verdict
 from bistable.qemu.device import QemuDevice, bistablectl
 from bistable.qemu.errors import MisbehavedError
@@ -114,7 +115,7 @@ def _status(status: Mapping[str, Any], verdict: Verdict, slot: str) -> dict[str,
 
 def _recovered(device: QemuDevice, slot: str) -> Iterator[str]:
     """Let the client do what it does at every boot, and yield what is not true then."""
-    bistablectl(device, "recover", allowed=(0, 1))
+    bistablectl(device, "recover", seconds=patience.INSTALL, allowed=(0, 1))
     status = bistablectl(device, "status")
     release, update = release_of(device), status["update"]
     if status["slots"] is None or status["slots"]["running"] != slot:
@@ -131,11 +132,11 @@ def _recovered(device: QemuDevice, slot: str) -> Iterator[str]:
 def _repeated(device: QemuDevice, stage: Stage) -> Iterator[str]:
     """Finish what is in progress, then install another release and keep it; yield what went wrong."""
     if bistablectl(device, "status")["update"] is not None:
-        bistablectl(device, "commit", allowed=ANY_STATUS)
+        bistablectl(device, "commit", seconds=patience.INSTALL, allowed=ANY_STATUS)
     wanted = NEW if release_of(device) == NEWER else NEWER
     install(device, stage.artifacts[wanted])
     slot = device.reboot()
-    bistablectl(device, "commit", allowed=ANY_STATUS)
+    bistablectl(device, "commit", seconds=patience.INSTALL, allowed=ANY_STATUS)
     status = bistablectl(device, "status")
     if (release_of(device), status["artifact"], status["update"]) != (wanted, wanted, None):
         yield f"the update could not be repeated: slot {slot} runs {release_of(device)}, and the client says {status}"
