@@ -13,8 +13,10 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
+from uuid import UUID
 
 from bistable.client.boot import Bootloader, BootSettings, make_bootloader
+from bistable.client.boot.efi.entry import Partition
 from bistable.client.boot.efi.loader import EfiBootloader
 from bistable.client.boot.placing import Kernel
 from bistable.client.boot.raspberrypi.loader import RaspberryPiBootloader
@@ -748,11 +750,15 @@ class EfiDevice(Device):
     """A device with UEFI, and the entries 0003 (a shell), 0001 (slot a) and 0002 (slot b)."""
 
     tries = 1
+    PARTITION = Partition(number=1, start=2048, size=131072, guid=UUID("11111111-2222-3333-4444-555555555555"))
 
     def __init__(self, folder: Path) -> None:
         super().__init__()
         self.esp, self.variables = folder / "esp", MemoryVariables()
-        (self.esp / "EFI").mkdir(parents=True)
+        for slot in "ab":
+            (self.esp / "EFI/bistable" / slot).mkdir(parents=True)
+            options = f"root=PARTLABEL=rootfs-{slot} bistable.slot={slot} quiet\n"
+            (self.esp / "EFI/bistable" / slot / "options").write_text(options)
         for number, name in ((1, "Bistable A"), (2, "bistable b"), (3, "UEFI Shell")):
             self.variables.set(f"Boot{number:04X}", load_option(name, arguments="root=/dev/x"))
         self.variables.set("Boot0004", b"\xff")
@@ -763,8 +769,18 @@ class EfiDevice(Device):
 
     @property
     def loader(self) -> EfiBootloader:
-        kernel = Kernel(image=Path("/boot/vmlinuz"))
-        return EfiBootloader(self.esp, self.variables, (A, B), kernel=kernel, numbers={}, booted=self.booted)
+        return self.loader_with({})
+
+    def loader_with(self, numbers: Mapping[SlotName, int]) -> EfiBootloader:
+        return EfiBootloader(
+            self.esp,
+            self.variables,
+            (A, B),
+            kernel=Kernel(image=Path("/boot/vmlinuz"), initrd=Path("/boot/initrd.img")),
+            numbers=numbers,
+            partition=lambda: self.PARTITION,
+            booted=self.booted,
+        )
 
     def memory(self) -> bytes:
         return repr(sorted(self.variables.values.items())).encode()

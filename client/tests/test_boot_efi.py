@@ -5,6 +5,7 @@ import os
 import struct
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from client_boot import PAIR, A, B, EfiDevice, load_option
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from bistable.client.boot import Bootloader, BootSettings, detect_backend, make_bootloader
 from bistable.client.boot.efi.efivars import FS_IMMUTABLE_FL, FS_IOC_GETFLAGS, FS_IOC_SETFLAGS, GLOBAL, EfiVariables
-from bistable.client.boot.efi.loader import EfiBootloader
+from bistable.client.boot.efi.entry import Partition
 from bistable.client.boot.efi.make import entry_numbers, find_boot_partition, has_entries
 from bistable.client.boot.efi.options import (
     BadOptionError,
@@ -23,7 +24,7 @@ from bistable.client.boot.efi.options import (
     render_numbers,
     with_active,
 )
-from bistable.client.boot.placing import Kernel
+from bistable.client.boot.efi.partition import partition_of
 from bistable.client.boot.ports import Canary, Faulty, Placing, Probing, Rearming
 from bistable.client.errors import BootError, ConfigError
 
@@ -182,32 +183,124 @@ def test_probing_leaves_the_variables_as_they_are(device: EfiDevice) -> None:
 # --- entries
 
 
-def test_entries_are_found_by_their_descriptions_or_are_an_error(device: EfiDevice) -> None:
+def test_two_entries_of_one_description_are_an_error(device: EfiDevice) -> None:
     assert device.loader.primary() == A
     device.variables.set("Boot0007", load_option("bistable b"))
-    with pytest.raises(BootError, match="entry of slot b: 2 are called 'bistable b'") as caught:
+    with pytest.raises(BootError, match="Boot0007 and Boot0002 are both called 'bistable b'") as caught:
         device.loader.primary()
     assert "boot.efi-entries" in str(caught.value.hint)
-    del device.variables.values["Boot0007"], device.variables.values["Boot0002"]
-    with pytest.raises(BootError, match="entry of slot b: 0 are called"):
-        device.loader.primary()
 
 
 def test_entries_can_be_given_by_number(device: EfiDevice) -> None:
     device.variables.set("Boot0001", load_option("Linux"))
-    numbers = entry_numbers({A: "Boot0001", B: "0002"})
-    loader = EfiBootloader(device.esp, device.variables, (A, B), kernel=Kernel(image=Path("/x")), numbers=numbers)
+    loader = device.loader_with(entry_numbers({A: "Boot0001", B: "0002"}))
     assert loader.primary() == A
     loader.activate(B)
     assert device.power_on() == B
 
 
-def test_an_entry_that_is_missing_is_told_of_and_cannot_be_activated(device: EfiDevice) -> None:
-    numbers = {A: 1, B: 0xB}
-    loader = EfiBootloader(device.esp, device.variables, (A, B), kernel=Kernel(image=Path("/x")), numbers=numbers)
+def test_a_given_entry_that_is_missing_is_told_of_and_cannot_be_activated(device: EfiDevice) -> None:
+    loader = device.loader_with({A: 1, B: 0xB})
     assert loader.faults() == ("Boot000B, the entry of slot b, is missing",)
     with pytest.raises(BootError, match="Boot000B: it does not exist"):
         loader.activate(B)
+
+
+def without_entries(device: EfiDevice) -> None:
+    """Leave the device as one whose firmware has forgotten all, and was started from EFI/BOOT."""
+    device.variables.values.clear()
+    device.variables.set("Boot0000", load_option("UEFI Misc Device"))
+    device.variables.set("BootOrder", b"\0\0")
+    device.variables.set("BootCurrent", b"\0\0")
+
+
+def test_a_firmware_that_has_forgotten_all_gets_its_entries_again(device: EfiDevice) -> None:
+    without_entries(device)
+    loader = device.loader
+    assert loader.primary() == A
+    assert not loader.status(A).good
+    assert loader.faults()[:2] == ("there is no entry of slot a", "there is no entry of slot b")
+    with pytest.raises(BootError, match="it has none for slot a, which runs"):
+        loader.check_canary()
+    loader.confirm(A)
+    assert loader.status(A).good
+    assert not loader.status(B).bootable
+    assert loader.faults() == ()
+    assert order(device) == (1, 2, 0)
+    assert device.power_on() == A
+    loader.check_canary()
+    install(device)
+    assert device.power_on() == B
+
+
+@pytest.mark.parametrize("last", range(5))
+def test_a_power_cut_while_entries_are_made_leaves_what_boots(device: EfiDevice, last: int) -> None:
+    without_entries(device)
+    device.variables.last = last
+    try:
+        device.loader.confirm(A)
+    except BootError:
+        assert len(device.variables.changes) == last
+    device.variables.last = None
+    # The entry of EFI/BOOT starts slot a, too.
+    assert device.firmware.start() in {0, 1}
+    device.loader.confirm(A)
+    assert device.power_on() == A
+    assert len([name for name in device.variables.values if name.startswith("Boot0")]) == 3
+
+
+def test_an_entry_of_ours_leads_to_the_slots_kernel_with_its_arguments(device: EfiDevice) -> None:
+    without_entries(device)
+    device.loader.confirm(A)
+    option = device.variables.values["Boot0001"]
+    assert parse_option(option) == LoadOption(description="bistable a", active=True)
+    file = "\\EFI\\bistable\\a\\linux.efi\0".encode("utf-16-le")
+    drive = struct.pack("<BBHIQQ", 4, 1, 42, 1, 2048, 131072) + device.PARTITION.guid.bytes_le + b"\2\2"
+    path = drive + struct.pack("<BBH", 4, 4, 4 + len(file)) + file + b"\x7f\xff\4\0"
+    assert struct.unpack_from("<IH", option) == (1, len(path))
+    assert path in option
+    arguments = option[option.index(path) + len(path) :].decode("utf-16-le")
+    assert arguments == "root=PARTLABEL=rootfs-a bistable.slot=a quiet initrd=\\EFI\\bistable\\a\\initrd.img"
+
+
+def test_without_the_slots_arguments_no_entry_is_made(device: EfiDevice) -> None:
+    without_entries(device)
+    (device.esp / "EFI/bistable/b/options").unlink()
+    with pytest.raises(BootError, match="cannot read the kernel's arguments of slot b"):
+        device.loader.confirm(A)
+    assert device.firmware.start() in {0, 1}
+
+
+def test_the_partition_of_a_directory_is_told_by_the_kernel(tmp_path: Path) -> None:
+    number = tmp_path.stat().st_dev
+    disk = tmp_path / "sys/devices/vda"
+    (disk / "vda1").mkdir(parents=True)
+    (disk / "queue").mkdir()
+    (disk / "queue/logical_block_size").write_text("4096\n")
+    for name, text in {"partition": "1", "start": "2048", "size": "131072", "uevent": "DEVNAME=vda1\n"}.items():
+        (disk / "vda1" / name).write_text(text)
+    (tmp_path / "sys/dev/block").mkdir(parents=True)
+    (tmp_path / f"sys/dev/block/{os.major(number)}:{os.minor(number)}").symlink_to(disk / "vda1")
+    (tmp_path / "dev/disk/by-partuuid").mkdir(parents=True)
+    (tmp_path / "dev/vda1").write_bytes(b"")
+    guid = "11111111-2222-3333-4444-555555555555"
+
+    def found() -> Partition:
+        return partition_of(tmp_path, sysfs=tmp_path / "sys", devices=tmp_path / "dev")
+
+    with pytest.raises(BootError, match="is not on a partition of a GPT") as caught:
+        found()
+    assert "efibootmgr" in str(caught.value.hint)
+    (tmp_path / "dev/disk/by-partuuid" / guid).symlink_to(tmp_path / "dev/vda1")
+    assert found() == Partition(number=1, start=256, size=16384, guid=UUID(guid))
+    (tmp_path / "dev/disk/by-partuuid" / guid).unlink()
+    (disk / "vda1/uevent").write_text(f"DEVNAME=vda1\nPARTUUID={guid}\n")
+    assert found().guid == UUID(guid)
+
+
+def test_a_directory_on_no_partition_is_an_error() -> None:
+    with pytest.raises(BootError, match="/proc is not on a partition of a GPT"):
+        partition_of(Path("/proc"))
 
 
 @pytest.mark.parametrize(
@@ -239,10 +332,12 @@ def test_the_firmware_has_to_say_that_it_started_the_running_slots_entry(device:
 def test_the_kernel_is_placed_where_the_slots_entry_has_it(device: EfiDevice, tmp_path: Path) -> None:
     (tmp_path / "root/boot").mkdir(parents=True)
     (tmp_path / "root/boot/vmlinuz").write_bytes(b"kernel")
+    (tmp_path / "root/boot/initrd.img").write_bytes(b"initrd")
     loader = device.loader
     assert isinstance(loader, Placing)
     loader.place(B, tmp_path / "root")
     assert (device.esp / "EFI/bistable/b/linux.efi").read_bytes() == b"kernel"
+    assert (device.esp / "EFI/bistable/b/initrd.img").read_bytes() == b"initrd"
 
 
 # --- bytes
@@ -368,10 +463,12 @@ def test_the_immutable_flag_is_taken_away_for_the_change_and_set_again(immutable
 
 
 def test_the_firmwares_entries_are_a_sign(efivars: Path, tmp_path: Path) -> None:
-    assert has_entries(("a", "b"), efivars)
-    (efivars / f"Boot0002-{GLOBAL}").unlink()
-    assert not has_entries(("a", "b"), efivars)
-    assert not has_entries(("a", "b"), tmp_path / "none")
+    assert has_entries(efivars)
+    for name in ("Boot0001", "Boot0002"):
+        (efivars / f"{name}-{GLOBAL}").unlink()
+    (efivars / f"Boot0003-{GLOBAL}").write_bytes(b"\7\0\0\0x")
+    assert not has_entries(efivars)
+    assert not has_entries(tmp_path / "none")
     assert detect_backend(BootSettings(backend="auto", efi_entries={A: "0001", B: "0002"})) == "efi"
 
 

@@ -81,7 +81,7 @@ def _systemd_boot(settings: "BootSettings") -> bool:
 def _efi(settings: "BootSettings") -> bool:
     from bistable.client.boot.efi.make import has_entries
 
-    return bool(settings.efi_entries) or has_entries(("a", "b"))
+    return bool(settings.efi_entries) or has_entries()
 
 
 SIGNS: Final[Mapping[str, Callable[["BootSettings"], bool]]] = {

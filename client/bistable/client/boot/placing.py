@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from bistable.artifact.errors import MachineError
-from bistable.client.errors import BootError
-from bistable.client.files import replacing, sync_directory
+from bistable.client.errors import BootError, ClientError
+from bistable.client.files import read_limited, replacing, sync_directory
+from bistable.client.model import SlotName
 
 CHUNK: Final = 1024 * 1024
 LEFT_OVER: Final = ".*.part"
@@ -29,6 +30,7 @@ LEFT_OVER: Final = ".*.part"
 _MOST_LINKS: Final = 40
 """As the kernel has it: path_resolution(7)."""
 
+_MOST_ARGUMENTS: Final = 4096
 _SPARE: Final = 64 * 1024
 """For directories, and for what the files need beyond their size."""
 
@@ -87,6 +89,27 @@ def kernel_files(root: Path, kernel: Kernel) -> dict[str, Path]:
     if kernel.initrd is not None:
         files["initrd.img"] = inside(root, kernel.initrd)
     return files
+
+
+def slot_arguments(path: Path, slot: SlotName) -> str:
+    """Return the kernel's arguments of a slot, which are kept in a file on the boot partition.
+
+    Raises:
+        BootError: they are not there, or do not name the slot.
+    """
+    try:
+        words = read_limited(path, _MOST_ARGUMENTS).decode("utf-8", "surrogateescape").split()
+    except (OSError, ClientError) as e:
+        raise BootError(
+            f"cannot read the kernel's arguments of slot {slot}: {path}: {getattr(e, 'strerror', None) or e}",
+            hint=f"write them there once: root=... bistable.slot={slot} and what else the kernel needs",
+        ) from e
+    if f"bistable.slot={slot}" not in words:
+        raise BootError(
+            f"cannot use the kernel's arguments of slot {slot}: {path} does not say bistable.slot={slot}",
+            hint="without it the new system would not know which slot it is",
+        )
+    return " ".join(words)
 
 
 def place_files(files: Mapping[str, Path | bytes], directory: Path) -> None:

@@ -2,7 +2,13 @@
 
 Each slot has a boot entry, `Boot####`, that loads `EFI/bistable/<slot>/linux.efi` from the boot partition; the kernel's
 arguments, with `root=...` and `bistable.slot=<slot>`, are in it. It is found by its description, `bistable a` or
-`bistable b`, or by the number in the settings. Entries are made when the device is set up; nothing here makes one.
+`bistable b`, or by the number in the settings.
+
+On a new disk, or when the firmware has forgotten them, there are no entries, and the firmware starts `EFI/BOOT`: what
+is there has to boot a slot, without counting. Each call that changes something makes the entries that are missing, with
+the arguments in `EFI/bistable/<slot>/options`: the running slot's goes first, the other one's is not active. So a new
+device is confirmed once, and rebooted once, before it takes an update (the canary). Entries named in the settings are
+not made.
 
 The firmware takes the entry in BootNext once: it deletes BootNext before it starts anything. Otherwise it goes through
 BootOrder and starts the first active entry that it can load. So a trial has one try, whatever `boot.tries` says.

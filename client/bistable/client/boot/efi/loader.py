@@ -1,10 +1,11 @@
 """UEFI firmware, as an update sees it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
 from bistable.client.boot.efi.efivars import GLOBAL, Variables
+from bistable.client.boot.efi.entry import Partition, description, render_option
 from bistable.client.boot.efi.options import (
     NAME,
     BadOptionError,
@@ -14,7 +15,7 @@ from bistable.client.boot.efi.options import (
     render_numbers,
     with_active,
 )
-from bistable.client.boot.placing import Kernel, kernel_files, place_files
+from bistable.client.boot.placing import Kernel, kernel_files, place_files, slot_arguments
 from bistable.client.boot.ports import Booted, SlotStatus, check_known
 from bistable.client.errors import BootError
 from bistable.client.model import SlotName
@@ -28,7 +29,10 @@ OWN: Final = "5dfd38a5-9a3c-4d1f-8c35-2b7f4a1c6e90"
 
 
 class EfiBootloader:
-    """`directory` is the mounted boot partition; `numbers` are the slots' entries, where they are not found by name."""
+    """`directory` is the mounted boot partition, and `partition` says which one that is.
+
+    `numbers` are the slots' entries, where they are not found by their descriptions.
+    """
 
     def __init__(
         self,
@@ -38,15 +42,19 @@ class EfiBootloader:
         *,
         kernel: Kernel,
         numbers: Mapping[SlotName, int],
+        partition: Callable[[], Partition],
         booted: Booted | None = None,
     ) -> None:
         self._directory, self._variables, self._names, self._kernel = directory, variables, names, kernel
-        self._numbers = dict(numbers)
+        self._numbers, self._partition = dict(numbers), partition
         self._booted = booted
 
     def primary(self) -> SlotName:
         """Return the slot that the next boot tries first."""
-        entries = self._entries()
+        entries, running = self._entries(), self._running()
+        if not entries and running is not None:
+            # What the firmware takes without an entry, from EFI/BOOT, is what it took this time.
+            return running
         following = [slot for slot, number in entries.items() if (number,) == self._list(NEXT)]
         for slot in (*following, *self._order(entries)):
             if slot in following or self._is_active(entries[slot]):
@@ -58,7 +66,7 @@ class EfiBootloader:
 
     def forbid(self, slot: SlotName) -> None:
         """Have the firmware not start the slot's entry."""
-        entries, other = self._entries(), check_known(slot, self._names)
+        entries, other = self._complete(), check_known(slot, self._names)
         if slot == self._running():
             raise BootError(f"cannot forbid slot {slot}: it is running")
         self._require_good(other, entries, f"cannot forbid slot {slot}")
@@ -67,7 +75,7 @@ class EfiBootloader:
 
     def activate(self, slot: SlotName) -> None:
         """Have the firmware start the slot's entry once."""
-        entries, other = self._entries(), check_known(slot, self._names)
+        entries, other = self._complete(), check_known(slot, self._names)
         self._require_good(other, entries, f"cannot activate slot {slot}")
         self._set_active(entries[slot], active=True)
         self._set_order(entries[other], entries[slot])
@@ -75,14 +83,14 @@ class EfiBootloader:
 
     def confirm(self, slot: SlotName) -> None:
         """Put the running slot's entry first in BootOrder."""
-        entries, other = self._entries(), check_known(slot, self._names)
+        entries, other = self._complete(), check_known(slot, self._names)
         self._require_allowed(slot, entries, f"cannot confirm slot {slot}")
         self._set_order(entries[slot], entries[other])
         self._clear_next(entries)
 
     def restore(self, slot: SlotName) -> None:
         """Have the firmware start this slot, and not the other one."""
-        entries, other = self._entries(), check_known(slot, self._names)
+        entries, other = self._complete(), check_known(slot, self._names)
         tried = self._list(NEXT) == (entries[slot],) or slot == self._running()
         if tried and self._is_good(other, entries):
             raise BootError(f"cannot go back to slot {slot}: it is on trial", hint=f"confirm slot {slot} instead")
@@ -93,7 +101,7 @@ class EfiBootloader:
 
     def rearm(self, slot: SlotName) -> None:
         """Have the firmware start the running trial once more."""
-        entries = self._entries()
+        entries = self._complete()
         check_known(slot, self._names)
         self._require_allowed(slot, entries, f"cannot give slot {slot} its tries again")
         if not self._is_good(slot, entries):
@@ -103,6 +111,8 @@ class EfiBootloader:
         """Return what the variables say of the slot."""
         entries = self._entries()
         check_known(slot, self._names)
+        if slot not in entries:
+            return SlotStatus(bootable=False, good=False, tries_left=0)
         good, tried_next = self._is_good(slot, entries), self._list(NEXT) == (entries[slot],)
         bootable = tried_next or (slot in self._order(entries) and self._is_active(entries[slot]))
         return SlotStatus(bootable=bootable, good=good, tries_left=None if good else int(tried_next))
@@ -120,18 +130,23 @@ class EfiBootloader:
     def check_canary(self) -> None:
         """Raise BootError unless the firmware says that it started the running slot's entry."""
         entries, running, found = self._entries(), self._running(), self._list(CURRENT)
+        if running is not None and running not in entries:
+            raise BootError(
+                f"cannot rely on the firmware's entries: it has none for slot {running}, which runs",
+                hint="`bistablectl recover` makes it, as the service does when it starts; then reboot once",
+            )
         if running is not None and found != (entries[running],):
             said = f"Boot{found[0]:04X}" if found else "nothing"
             raise BootError(
                 f"cannot rely on the firmware's entries: slot {running} runs, with Boot{entries[running]:04X}, "
                 f"but the firmware says that it started {said}",
-                hint="start the device by its entries; if they have other descriptions, set boot.efi-entries",
+                hint="reboot once; if it says so again, set boot.efi-entries to the entries by which the slots start",
             )
 
     def faults(self) -> tuple[str, ...]:
         """Return what may start another system than a slot, or none."""
         entries, order = self._entries(), self._list(ORDER)
-        found = []
+        found = [f"there is no entry of slot {slot}" for slot in self._names if slot not in entries]
         if order and order[0] not in entries.values():
             found.append(f"BootOrder begins with Boot{order[0]:04X}, which is no slot: the firmware starts that first")
         for slot, number in entries.items():
@@ -176,23 +191,51 @@ class EfiBootloader:
             )
 
     def _entries(self) -> dict[SlotName, int]:
-        """Return the number of each slot's entry."""
+        """Return the number of each slot's entry, as far as there are entries."""
         if self._numbers:
             return self._numbers
-        found: dict[SlotName, list[int]] = {slot: [] for slot in self._names}
+        found: dict[SlotName, int] = {}
         for name in self._variables.names(GLOBAL):
             matched = NAME.fullmatch(name)
             option = None if matched is None else self._option(int(matched[1], 16))
             for slot in self._names:
-                if matched is not None and option is not None and option.description.lower() == f"bistable {slot}":
-                    found[slot].append(int(matched[1], 16))
-        for slot, numbers in found.items():
-            if len(numbers) != 1:
-                raise BootError(
-                    f"cannot find the firmware's entry of slot {slot}: {len(numbers)} are called 'bistable {slot}'",
-                    hint="make one for each slot with efibootmgr, or set boot.efi-entries to their numbers",
-                )
-        return {slot: numbers[0] for slot, numbers in found.items()}
+                if matched is None or option is None or option.description.lower() != description(slot):
+                    continue
+                if slot in found:
+                    raise BootError(
+                        f"cannot find the firmware's entry of slot {slot}: {name} and Boot{found[slot]:04X} are both "
+                        f"called {description(slot)!r}",
+                        hint="remove one with efibootmgr, or set boot.efi-entries to the right numbers",
+                    )
+                found[slot] = int(matched[1], 16)
+        return found
+
+    def _complete(self) -> dict[SlotName, int]:
+        """Return the number of each slot's entry, and make those that are missing.
+
+        The running slot's becomes the first one: by what the firmware had until now it was started, too. The other
+        one's must not be booted until something is installed.
+        """
+        entries, running = dict(self._entries()), self._running()
+        for slot in [slot for slot in self._names if slot not in entries]:
+            number = self._free_number()
+            option = render_option(slot, self._partition(), self._arguments(slot), active=slot == running)
+            self._variables.write(f"Boot{number:04X}", GLOBAL, option)
+            entries[slot] = number
+            order = [other for other in self._list(ORDER) if other not in entries.values()]
+            known = sorted(entries, key=lambda one: one != running)
+            self._set(ORDER, (*(entries[one] for one in known), *order))
+        return entries
+
+    def _free_number(self) -> int:
+        taken = {*self._list(ORDER), *self._list(CURRENT), *self._list(NEXT)}
+        taken |= {int(found[1], 16) for found in map(NAME.fullmatch, self._variables.names(GLOBAL)) if found}
+        return next(number for number in range(0x10000) if number not in taken)
+
+    def _arguments(self, slot: SlotName) -> str:
+        arguments = slot_arguments(self._directory / "EFI/bistable" / slot / "options", slot)
+        initrd = "" if self._kernel.initrd is None else f" initrd=\\EFI\\bistable\\{slot}\\initrd.img"
+        return f"{arguments}{initrd}"
 
     def _option(self, number: int) -> LoadOption | None:
         data = self._variables.read(f"Boot{number:04X}", GLOBAL)

@@ -2,11 +2,14 @@
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from bistable.client.boot.efi.efivars import EFIVARS, EfiVariables
+from bistable.client.boot.efi.efivars import EFIVARS, GLOBAL, EfiVariables
 from bistable.client.boot.efi.loader import EfiBootloader
+from bistable.client.boot.efi.options import NAME, BadOptionError, parse_option
+from bistable.client.boot.efi.partition import partition_of
 from bistable.client.boot.placing import Kernel
 from bistable.client.boot.ports import Booted
 from bistable.client.errors import BootError, ConfigError
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
     from bistable.client.boot import BootSettings
 
 USUAL: Final = (Path("/efi"), Path("/boot/efi"), Path("/boot"))
+_DESCRIPTION: Final = re.compile(r"bistable [ab]", re.IGNORECASE)
 _NUMBER: Final = re.compile(r"(?:Boot)?([0-9A-Fa-f]{4})")
 
 
@@ -26,12 +30,14 @@ def make_efi(settings: "BootSettings", names: tuple[SlotName, SlotName], booted:
         ConfigError: a number of an entry is not one.
         BootError: the boot partition cannot be found.
     """
+    directory = find_boot_partition(settings.directory)
     return EfiBootloader(
-        find_boot_partition(settings.directory),
+        directory,
         EfiVariables(),
         names,
         kernel=Kernel(image=settings.kernel, initrd=settings.initrd),
         numbers=entry_numbers(settings.efi_entries),
+        partition=lambda: partition_of(directory),
         booted=booted,
     )
 
@@ -56,19 +62,17 @@ def entry_numbers(entries: Mapping[SlotName, str]) -> dict[SlotName, int]:
     return numbers
 
 
-def has_entries(names: tuple[str, str], directory: Path = EFIVARS) -> bool:
-    """Return whether the firmware has entries of slots."""
+def has_entries(directory: Path = EFIVARS) -> bool:
+    """Return whether the firmware has an entry that is called like those of slots."""
     if not directory.is_dir():
         return False
     variables = EfiVariables(directory)
-    loader = EfiBootloader(
-        Path(), variables, (SlotName(names[0]), SlotName(names[1])), kernel=Kernel(image=Path()), numbers={}
-    )
-    try:
-        loader.primary()
-    except BootError:
-        return False
-    return True
+    for name in variables.names(GLOBAL):
+        data = variables.read(name, GLOBAL) if NAME.fullmatch(name) else None
+        with suppress(BadOptionError):
+            if data is not None and _DESCRIPTION.fullmatch(parse_option(data).description):
+                return True
+    return False
 
 
 def find_boot_partition(directory: Path | None, usual: tuple[Path, ...] = USUAL) -> Path:

@@ -6,7 +6,7 @@ from typing import Final, Protocol
 
 from bistable.artifact.errors import MachineError
 from bistable.client.boot.efi.efivars import Variables
-from bistable.client.boot.placing import LEFT_OVER, Kernel, kernel_files, place_files, probe_directory
+from bistable.client.boot.placing import LEFT_OVER, Kernel, kernel_files, place_files, probe_directory, slot_arguments
 from bistable.client.boot.ports import Booted, SlotStatus, check_known
 from bistable.client.boot.systemdboot.entries import (
     Entry,
@@ -34,7 +34,6 @@ BLESSERS: Final = tuple(
 )
 
 _MOST_CONTENT: Final = 64 * 1024
-_MOST_OPTIONS: Final = 4096
 
 
 class EntryFiles(Protocol):
@@ -222,20 +221,7 @@ class SystemdBootloader:
         return self._directory / "EFI/bistable" / slot
 
     def _options(self, slot: SlotName) -> str:
-        path = self._folder(slot) / "options"
-        try:
-            words = read_limited(path, _MOST_OPTIONS).decode("utf-8", "surrogateescape").split()
-        except (OSError, ClientError) as e:
-            raise BootError(
-                f"cannot read the kernel's arguments of slot {slot}: {path}: {getattr(e, 'strerror', None) or e}",
-                hint=f"write them there once: root=... bistable.slot={slot} and what else the kernel needs",
-            ) from e
-        if f"bistable.slot={slot}" not in words:
-            raise BootError(
-                f"cannot use the kernel's arguments of slot {slot}: {path} does not say bistable.slot={slot}",
-                hint="without it the new system would not know which slot it is",
-            )
-        return " ".join(words)
+        return slot_arguments(self._folder(slot) / "options", slot)
 
 
 class DirectoryEntries:
