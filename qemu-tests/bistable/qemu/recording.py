@@ -13,7 +13,7 @@ from bistable.qemu.errors import MisbehavedError
 from bistable.qemu.machine import start
 from bistable.qemu.rig import copy_sparse
 from bistable.qemu.serving import Server
-from bistable.qemu.stage import BROKEN, NEW, NEWER, Stage
+from bistable.qemu.stage import BROKEN, KEPT, NEW, NEWER, Stage
 from bistable.qemu.writelog import WriteLog
 
 LOG: Final = "writes.log"
@@ -66,7 +66,7 @@ def record(stage: Stage, scenario: Scenario) -> Recording:
         work.unlink()
 
     key = cache.digest(stage.name, scenario, Path(__file__))
-    folder = cache.made(f"cut-recording-{stage.kind}-{scenario}", key, make)
+    folder = cache.made(f"cut-recording-{stage.kind}-{scenario}", key, make, kept=KEPT)
     return Recording(stage=stage, scenario=scenario, folder=folder)
 
 

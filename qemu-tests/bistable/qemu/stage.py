@@ -28,6 +28,9 @@ CHANGES: Final[Mapping[str, tuple[Change, ...]]] = {
 }
 """Release -> what is different in it, beside its name."""
 
+KEPT: Final = 2
+"""Of each, the one for the sources as they are and the one before: each has a hundred MiB or two."""
+
 _DISK: Final = "disk.img"
 _CONTENTS: Final = "contents.json"
 _SECONDS: Final = 60.0
@@ -68,7 +71,7 @@ def prepare(kind: Kind) -> Stage:
         found = [asdict(_content(made, name, folder)) for name in CHANGES]
         (folder / _CONTENTS).write_text(json.dumps(found), "ascii")
 
-    folder = cache.made(f"cut-stage-{kind}", cache.digest(made.folder.name, Path(__file__)), make)
+    folder = cache.made(f"cut-stage-{kind}", cache.digest(made.folder.name, Path(__file__)), make, kept=KEPT)
     return Stage(
         kind=kind,
         disk=folder / _DISK,
