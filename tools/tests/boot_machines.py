@@ -136,6 +136,15 @@ def get_file(disk: Disk, number: int, name: str) -> bytes:
     ).stdout
 
 
+def list_files(disk: Disk, number: int, folder: str) -> list[str]:
+    """Names of the files in a folder of a partition, sorted."""
+    start, _ = PARTITIONS[number]
+    listed = subprocess.run(
+        ["mdir", "-b", "-i", f"{disk.path}@@{start}M", f"::/{folder}"], check=True, capture_output=True, text=True
+    )
+    return sorted(line.rsplit("/", 1)[1] for line in listed.stdout.split())
+
+
 def put_file(disk: Disk, number: int, name: str, content: bytes) -> None:
     """Replace a file in the root of a partition."""
     start, _ = PARTITIONS[number]

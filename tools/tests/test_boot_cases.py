@@ -5,7 +5,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 from boot_cases import CASES, Case
-from boot_machines import OVMF_CODE, SLOT_A, SLOT_B, UBOOT, Boot, Disk, boot_grub, boot_uboot, make_disk
+from boot_machines import BOARD, OVMF_CODE, SLOT_A, SLOT_B, UBOOT, Boot, Disk, boot_grub, boot_uboot, make_disk
 from boot_plans import KERNEL, plan_for
 from boot_programs import needs
 from boot_stand_ins import amd64_kernel, arm64_kernel
@@ -101,3 +101,12 @@ def test_a_new_device_boots_its_first_slot_and_leaves_the_canary(
     settled = disk.environment()
     assert BOOTS[loader](disk).started == "a"
     assert disk.environment() == settled
+
+
+def test_a_board_that_does_not_say_where_a_kernel_goes_is_told_so(tmp_path: Path, workshop: Path) -> None:
+    _, disk = machine(workshop, Loader.UBOOT, tmp_path, "ab")
+    board = {name: value for name, value in BOARD.items() if name != "kernel_addr_r"}
+    before = disk.environment()
+    boot = boot_uboot(disk, board=board)
+    assert boot.said == ["bistable: kernel_addr_r is not set: this U-Boot does not say where a kernel goes"]
+    assert disk.environment() == before
