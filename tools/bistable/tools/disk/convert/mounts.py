@@ -35,13 +35,18 @@ def moved_mounts(text: str, *, boot: str | None) -> Mounts:
             if boot is not None:
                 lines.append(_with_device(words, f"PARTUUID={boot}"))
             else:
+                lines.append(_commented(line))
                 dropped.append(words[1])
         elif words[0].startswith(_BY_DEVICE):
-            lines.append(f"# was on the disk before the conversion: {line.strip()}")
+            lines.append(_commented(line))
             dropped.append(words[1] if words[1] not in {"none", "swap"} else "swap")
         else:
             lines.append(line)
     return Mounts(text="\n".join([*lines, ""]), dropped=tuple(dropped))
+
+
+def _commented(line: str) -> str:
+    return f"# was on the disk before the conversion: {line.strip()}"
 
 
 def _with_device(words: list[str], device: str) -> str:
