@@ -33,7 +33,7 @@ DEATHS: Final = (
 WINDOW: Final = 8192
 """Characters, from the newest, in which a pattern is looked for when there is more to read."""
 
-_ESCAPES: Final = re.compile(r"\x1b(?:\[[0-9;?=]*[A-Za-z]|\(B|[=>])|\r")
+ESCAPES: Final = re.compile(r"\x1b(?:\[[0-9;?=]*[A-Za-z]|\(B|[=>])|\r")
 
 
 class Console:
@@ -104,6 +104,11 @@ class Console:
         return names[found], match
 
     @property
+    def where(self) -> Path:
+        """Return the file with all that was said."""
+        return self.log
+
+    @property
     def before(self) -> str:
         """Return what came before the last match, as far back as the match before it."""
         assert self._line is not None
@@ -135,7 +140,7 @@ class Console:
     def text(self) -> str:
         """Return all that the console ever said, also what nobody has waited for, without control characters."""
         content = self.log.read_bytes() if self.log.exists() else b""
-        return _ESCAPES.sub("", content.decode("utf-8", "replace"))
+        return ESCAPES.sub("", content.decode("utf-8", "replace"))
 
     def lines(self, beginning: str) -> list[str]:
         """Return all lines so far that contain and from there on begin with these words, such as `bistable: `."""

@@ -5,10 +5,10 @@ import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final, Protocol
 
 from bistable.qemu import patience
-from bistable.qemu.console import Console
 from bistable.qemu.errors import CommandError
 from bistable.qemu.machine import Machine
 from bistable.qemu.rootfs.small import SHELL_READY
@@ -56,12 +56,30 @@ class Device(Protocol):
         """Return the lines of the console so far that begin with these words."""
 
 
+class Talk(Protocol):
+    """A serial line, as far as a shell on it cares; `Console` is one."""
+
+    @property
+    def before(self) -> str:
+        """What came before the last match."""
+
+    @property
+    def where(self) -> Path | None:
+        """The file with all that was said, if there is one."""
+
+    def expect(self, wanted: str | re.Pattern[str], *, seconds: float) -> re.Match[str]:
+        """Wait for a text or a pattern."""
+
+    def send(self, line: str) -> None:
+        """Send a line."""
+
+
 class QemuDevice:
     """A device that is a machine in QEMU."""
 
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
-        self._shell = _Shell(machine.console)
+        self._shell = Shell(machine.console)
 
     def run(self, command: str, *, seconds: float = patience.COMMAND, allowed: tuple[int, ...] = (0,)) -> Answer:
         """Run a shell command as root; see `Device`."""
@@ -93,10 +111,10 @@ class QemuDevice:
         return self.machine.console.lines(beginning)
 
 
-class _Shell:
+class Shell:
     """A root shell on a serial line."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Talk) -> None:
         self._console = console
         self._number = 0
 
@@ -116,7 +134,7 @@ class _Shell:
         answer = Answer(status=int(found[1]), output=self._console.before.replace("\r", "").rstrip("\n"))
         if answer.status not in allowed:
             raise CommandError(
-                f"'{command}' ended with exit status {answer.status}", console=answer.output, log=self._console.log
+                f"'{command}' ended with exit status {answer.status}", console=answer.output, log=self._console.where
             )
         return answer
 
