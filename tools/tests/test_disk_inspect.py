@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from image_samples import needs
 
-from bistable.artifact.errors import BistableError, RequestError
+from bistable.artifact.errors import BistableError, MachineError, RequestError
 from bistable.artifact.image import ImageKind
 from bistable.artifact.model import Severity
 from bistable.tools.boot import grubenv
@@ -167,6 +167,54 @@ def test_blocks_of_grub_are_decoded(root: Path, disk: Path) -> None:
     )
     write(disk, start + built.plan.environment.offsets[1], block)
     assert inspect_disk(disk).boots == "b"
+
+
+PI = UBOOT.replace('"uboot"', '"raspberry-pi"')
+
+
+def test_on_a_raspberry_pi_autoboot_says_which_slot(root: Path, disk: Path, tmp_path: Path) -> None:
+    built = build(layout(PI), root, disk)
+    assert inspect_disk(disk).findings == ()
+    assert inspect_disk(disk).boots == "a"
+    number, start = built.geometry.partition("boot-b").number, built.geometry.partition("boot").start
+    (tmp_path / "autoboot.txt").write_text(f"[all]\nboot_partition={number}\n")
+    call("mcopy", "-o", "-i", f"{disk}@@{start}", tmp_path / "autoboot.txt", "::autoboot.txt")
+    report = inspect_disk(disk)
+    assert report.boots == "b"
+    assert report.why == (f"autoboot.txt names partition {number}, the boot partition of slot b",)
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [(None, "it is not there"), ("", "names no boot_partition"), ("[all]\nboot_partition=9\n", "of no slot")],
+)
+def test_an_autoboot_that_names_no_slot_is_a_finding(
+    content: str | None, what: str, root: Path, disk: Path, tmp_path: Path
+) -> None:
+    built = build(layout(PI), root, disk)
+    place = f"{disk}@@{built.geometry.partition('boot').start}"
+    call("mdel", "-i", place, "::autoboot.txt")
+    if content is not None:
+        (tmp_path / "autoboot.txt").write_text(content)
+        call("mcopy", "-i", place, tmp_path / "autoboot.txt", "::autoboot.txt")
+    report = inspect_disk(disk)
+    assert report.boots is None
+    assert any(what in found for found in findings(report, Severity.ERROR))
+
+
+def test_with_systemd_boot_the_entries_say_which_slot(root: Path, disk: Path, tmp_path: Path) -> None:
+    try:
+        built = build(layout(UBOOT.replace("arm64", "amd64").replace('"uboot"', '"systemd-boot"')), root, disk)
+    except MachineError as e:
+        pytest.skip(e.what)
+    assert inspect_disk(disk).findings == ()
+    assert inspect_disk(disk).why == ("bistable-a.conf is the first entry; it is not counted",)
+    (tmp_path / "entry").write_text("title b\nversion 2\n")
+    place = f"{disk}@@{built.geometry.partition('boot').start}"
+    call("mcopy", "-i", place, tmp_path / "entry", "::loader/entries/bistable-b+3.conf")
+    report = inspect_disk(disk)
+    assert report.boots == "b"
+    assert report.why[0] == "bistable-b+3.conf is the first entry; it has 3 tries left"
 
 
 # --- damage

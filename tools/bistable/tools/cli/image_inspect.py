@@ -50,10 +50,12 @@ def inspect(ctx: click.Context, disk: Path, console: Console) -> None:
 
 def _lines(report: "Report") -> list[str]:
     head = f"{clean(str(report.path))}: {report.table or 'no partition table'}, {size_text(report.size)}"
-    if report.decision is None or not report.slots:
-        boots = "not known" if report.slots else ""
+    if report.boots is not None:
+        boots = f"slot {report.boots}"
+    elif report.decision is not None:
+        boots = "nothing: tries are given again, and it starts over"
     else:
-        boots = f"slot {report.boots}" if report.boots else "nothing: tries are given again, and it starts over"
+        boots = "not known" if report.slots else ""
     pairs: list[tuple[str, str | list[str]]] = [
         ("layout", clean(report.layout or "")),
         ("device type", clean(report.device_type or "")),

@@ -137,6 +137,21 @@ def read_fat(image: Path, start: int, path: str, *, limit: int) -> bytes | None:
     return found
 
 
+def list_fat(image: Path, start: int, directory: str) -> list[str]:
+    """Return the names in a directory of the FAT file system that begins at `start` of `image`; none if there is none.
+
+    Raises:
+        MachineError: mtools are missing.
+    """
+    try:
+        said = _mtools(EARLIEST, "mdir", "-b", "-i", f"{image}@@{start}", f"::{directory}")
+    except ProgramError as e:
+        if e.exit_status is None:
+            raise
+        return []
+    return sorted(line.rstrip("/").rpartition("/")[2] for line in said.decode("utf-8", "replace").splitlines() if line)
+
+
 def take_fat(disk: BinaryIO, start: int, target: Path) -> dict[PurePosixPath, Path]:
     """Copy all files of the FAT file system that begins at `start` of the open disk; return path in it -> file.
 

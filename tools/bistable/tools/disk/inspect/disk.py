@@ -10,6 +10,7 @@ from bistable.artifact.errors import BistableError, RejectedError, RequestError
 from bistable.artifact.scratch import scratch_file
 from bistable.tools.boot.decide import Decision, decide
 from bistable.tools.boot.plan import BootPlan
+from bistable.tools.disk.inspect.bootfiles import Choice, choice_by_files
 from bistable.tools.disk.inspect.findings import Findings
 from bistable.tools.disk.inspect.known import Known, what_is_known
 from bistable.tools.disk.inspect.report import FoundPartition, Report, SlotReport
@@ -63,12 +64,13 @@ class _Inspection:
         partitions = table.partitions if table is not None else ()
         known = what_is_known(self._disk, partitions, self._findings) if partitions else Known(plan=None, names={})
         slots: tuple[SlotReport, ...] = ()
-        decision = None
+        decision, choice = None, Choice()
         if known.plan is not None:
             slots = self._slots(known, known.plan, partitions)
             decision = self._decision(known.plan, partitions)
-        boots, why = _outcome(decision, slots)
-        self._judge(decision, slots, boots)
+            choice = self._choice(known.plan, partitions, decision)
+        boots, why = _outcome(choice, slots)
+        self._judge(decision, choice, slots, boots)
         return Report(
             path=self._path,
             size=self._size,
@@ -121,7 +123,6 @@ class _Inspection:
 
     def _decision(self, plan: BootPlan, partitions: tuple[Found, ...]) -> Decision | None:
         if plan.environment is None:
-            self._findings.note(f"what {plan.loader.value} would boot is not told: its memory is not on a partition")
             return None
         place = _numbered(partitions, plan.environment.partition)
         if place is None:
@@ -134,31 +135,38 @@ class _Inspection:
             self._findings.error(e.what, hint=e.hint)
             return None
 
-    def _judge(self, decision: Decision | None, slots: tuple[SlotReport, ...], boots: str | None) -> None:
+    def _choice(self, plan: BootPlan, partitions: tuple[Found, ...], decision: Decision | None) -> Choice:
+        """Return the slots in the order in which they are tried."""
+        if decision is not None:
+            first = () if decision.slot is None else (decision.slot, *decision.fallbacks)
+            return Choice(order=first, why=decision.why)
+        boot = _numbered(partitions, plan.boot_partition)
+        if plan.environment is not None or boot is None:
+            return Choice()
+        return choice_by_files(self._disk, boot, plan, self._findings)
+
+    def _judge(
+        self, decision: Decision | None, choice: Choice, slots: tuple[SlotReport, ...], boots: str | None
+    ) -> None:
         """Say what is wrong with the environment, and with slots that may be booted."""
-        if decision is None:
-            return
-        for number, copy in enumerate(decision.copies, start=1):
+        for number, copy in enumerate(() if decision is None else decision.copies, start=1):
             if not copy.valid:
                 self._findings.warning(f"copy {number} of the environment is not valid: {copy.why}")
-        if not any(copy.valid for copy in decision.copies):
+        if decision is not None and not any(copy.valid for copy in decision.copies):
             self._findings.error("no copy of the environment is valid: the boot loader starts as if nothing were known")
+        bootable = choice.order if decision is None else decision.order
         for slot in slots:
-            if slot.has_kernel is False and slot.name in decision.order:
+            if slot.has_kernel is False and slot.name in bootable:
                 self._findings.error(f"slot {slot.name} may be booted, and has no kernel that can be loaded")
-        if slots and boots is None and decision.slot is not None:
+        if slots and boots is None and choice.order:
             self._findings.error("nothing boots: no slot that may be booted has a kernel")
 
 
-def _outcome(decision: Decision | None, slots: tuple[SlotReport, ...]) -> tuple[str | None, tuple[str, ...]]:
-    """Return the slot that would really start, and why: the first one of the boot loader's that can be loaded."""
-    if decision is None:
-        return None, ()
-    why = list(decision.why)
-    if decision.slot is None:
-        return None, tuple(why)
+def _outcome(choice: Choice, slots: tuple[SlotReport, ...]) -> tuple[str | None, tuple[str, ...]]:
+    """Return the slot that would really start, and why: the first one that can be loaded."""
+    why = list(choice.why)
     empty = {slot.name for slot in slots if slot.has_kernel is False}
-    for slot in (decision.slot, *decision.fallbacks):
+    for slot in choice.order:
         if slot not in empty:
             return slot, tuple(why)
         why.append(f"slot {slot} cannot be loaded: there is no kernel in it")
