@@ -90,6 +90,13 @@ def test_a_confirmed_slot_is_first_and_the_other_one_behind(device: EfiDevice) -
     assert active(device, 1)
 
 
+def test_going_back_before_the_reboot_takes_boot_next_away(device: EfiDevice) -> None:
+    install(device)
+    device.loader.restore(A)
+    assert "BootNext" not in device.variables.values
+    assert not active(device, 2)
+
+
 def test_after_going_back_the_other_slot_is_not_active(device: EfiDevice) -> None:
     install(device)
     assert device.power_on() == B

@@ -121,6 +121,15 @@ def test_an_empty_kernel_is_refused_before_the_old_one_is_gone(root: Path, tmp_p
     assert content(there) == before
 
 
+def test_what_is_given_as_bytes_is_never_gone(root: Path, tmp_path: Path) -> None:
+    there = tmp_path / "esp"
+    (there / "kernel.img/file").mkdir(parents=True)
+    (there / "cmdline.txt").write_bytes(b"root=/dev/x")
+    with pytest.raises(BootError, match="cannot put the boot files of the new system into place"):
+        place_files({"cmdline.txt": b"new", "kernel.img": root / "boot/vmlinuz-6.1"}, there)
+    assert (there / "cmdline.txt").read_bytes() == b"root=/dev/x"
+
+
 @pytest.fixture
 def small(tmp_path: Path) -> Iterator[Path]:
     """A boot partition with little room."""

@@ -56,6 +56,16 @@ def test_a_counted_entry_is_blessed_by_a_new_name(device: SystemdBootDevice) -> 
     assert (device.entries / "bistable-b.conf").stat().st_ino == before
 
 
+def test_a_good_slot_that_is_activated_again_comes_first(device: SystemdBootDevice) -> None:
+    install(device)
+    assert device.power_on() == B
+    device.loader.confirm(B)
+    device.loader.activate(A)
+    assert names(device) == ["bistable-a+3.conf", "bistable-b.conf"]
+    assert device.loader.primary() == A
+    assert [device.power_on() for _ in range(4)] == [A, A, A, B]
+
+
 def test_the_last_try_can_be_confirmed_and_rearmed(device: SystemdBootDevice) -> None:
     install(device)
     assert [device.power_on() for _ in range(3)] == [B, B, B]
