@@ -1,5 +1,6 @@
-"""A device for a test: a machine with a new disk, a server for its artifacts, and what is wanted to be known of both."""
+"""A device for a test: a machine with a new disk, a server for its artifacts, and what tests ask of both."""
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,14 +12,17 @@ import pytest
 from bistable.artifact.errors import MachineError
 from bistable.artifact.model import Script
 from bistable.qemu import patience
-from bistable.qemu.device import QemuDevice, bistablectl
+from bistable.qemu.device import Device, QemuDevice, bistablectl
 from bistable.qemu.errors import SHOWN_LINES
 from bistable.qemu.kinds import HARDWARE, Kind, check_firmware
-from bistable.qemu.machine import start
+from bistable.qemu.machine import Machine, start
 from bistable.qemu.rig import RELEASE_FILE, Change, Put, Remove, Rig, rig
 from bistable.qemu.rootfs.build import Profile
 from bistable.qemu.run import require
 from bistable.qemu.serving import Server
+
+BOARD = "BISTABLE_LABGRID"
+"""Names an environment file of labgrid: then the device is what that describes."""
 
 START = "/etc/bistable-start"
 NO_KERNEL = Put(path="/boot/vmlinuz", content=b"not a kernel\n")
@@ -37,10 +41,18 @@ ANY = tuple(range(10))
 class Bench:
     """A device under test with its surroundings."""
 
-    device: QemuDevice
+    device: Device
     rig: Rig
     server: Server
-    disk: Path
+    disk: Path | None
+    """None: nobody but the board can get at it."""
+
+    @property
+    def machine(self) -> Machine:
+        """The machine in QEMU, for what cannot be done to a board; the test is skipped if it is a board."""
+        if not isinstance(self.device, QemuDevice):
+            pytest.skip("this needs a machine in QEMU, and not a board")
+        return self.device.machine
 
     def offer(self, name: str, *changes: Change, scripts: Sequence[Script] = ()) -> str:
         """Serve an artifact of that name and return its address."""
@@ -84,12 +96,14 @@ class Bench:
     def partition(self, name: str) -> bytes:
         """Return what is in a partition of the disk; for a machine that is off."""
         found = self.rig.geometry.partition(name)
+        assert self.disk is not None
         with self.disk.open("rb") as file:
             file.seek(found.start)
             return file.read(found.size)
 
     def overwrite(self, name: str, offset: int, data: bytes) -> None:
         """Change what is in a partition of the disk; for a machine that is off."""
+        assert self.disk is not None
         with self.disk.open("r+b") as file:
             file.seek(self.rig.geometry.partition(name).start + offset)
             file.write(data)
@@ -107,6 +121,12 @@ def need(kind: Kind) -> None:
 @contextmanager
 def bench(kind: Kind, folder: Path, profile: Profile = Profile.SMALL, *, arguments: str = "") -> Iterator[Bench]:
     """Give a device with a new disk, switched on. What goes wrong inside comes with the end of its console."""
+    if BOARD in os.environ:
+        from boot_board import board_bench
+
+        with board_bench(Path(os.environ[BOARD]), kind, folder, profile, arguments) as it:
+            yield it
+        return
     need(kind)
     found = rig(kind, profile, arguments=arguments)
     disk = found.new_disk(folder)

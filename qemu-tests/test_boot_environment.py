@@ -27,6 +27,7 @@ def damage(it, number):
 @pytest.mark.parametrize("kind", KINDS, ids=str)
 def test_a_machine_boots_its_good_slot_whichever_copies_are_damaged(kind, tmp_path):
     with bench(kind, tmp_path) as it:
+        assert it.machine.is_on
         it.device.boot()
         it.update(it.offer("release-2"))
         it.device.cut_power()
@@ -60,6 +61,7 @@ def test_a_machine_boots_its_good_slot_whichever_copies_are_damaged(kind, tmp_pa
 @pytest.mark.parametrize("kind", KINDS, ids=str)
 def test_a_machine_boots_with_an_environment_that_was_erased(kind, tmp_path):
     with bench(kind, tmp_path) as it:
+        assert it.machine.is_on
         it.device.boot()
         it.device.cut_power()
         size = it.rig.geometry.partition("boot-env").size

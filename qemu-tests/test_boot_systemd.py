@@ -27,7 +27,7 @@ def test_an_application_has_the_service_install_and_holds_the_commit(kind, tmp_p
         it.device.run(f"{CALL} Install 'sa{{sv}}' {url} 1 stops as 1 commit")
 
         # The service reboots the device by itself.
-        it.device.machine.console.expect("bistable: trying slot b", seconds=patience.INSTALL)
+        it.machine.console.expect("bistable: trying slot b", seconds=patience.INSTALL)
         assert it.device.boot() == "b"
         assert it.release() == "release-2"
         until(it, f"{STATE} | grep -q paused-before-commit")

@@ -60,7 +60,7 @@ OTHERS = [Kind.ARM64_GRUB, Kind.ARMHF_UBOOT, Kind.X86_64_SYSTEMD_BOOT, Kind.X86_
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", OTHERS, ids=str)
 def test_other_machines_keep_an_update_and_roll_a_broken_one_back_too(kind, tmp_path):
-    with bench(kind, tmp_path) as it, it.device.machine.console.tolerating(PANIC):
+    with bench(kind, tmp_path) as it, it.machine.console.tolerating(PANIC):
         assert it.device.boot() == "a"
         assert it.update(it.offer("release-2")) == "b"
         it.install(it.offer("release-3", NO_INIT))
@@ -84,11 +84,11 @@ def test_an_update_that_nobody_commits_is_tried_as_often_as_allowed_and_then_lef
 @pytest.mark.parametrize("kind", MUST, ids=str)
 @pytest.mark.parametrize("change", [NO_INIT, PANICS], ids=["without-init", "panics"])
 def test_a_kernel_that_panics_three_times_is_given_up(kind, change, tmp_path):
-    with bench(kind, tmp_path) as it, it.device.machine.console.tolerating(PANIC):
+    with bench(kind, tmp_path) as it, it.machine.console.tolerating(PANIC):
         it.device.boot()
         it.install(it.offer("release-2", change))
         assert it.device.reboot() == "a"
-        assert sum(PANIC in line for line in it.device.machine.console.text().splitlines()) == 3
+        assert sum(PANIC in line for line in it.machine.console.text().splitlines()) == 3
         rolled_back(it, "a", "release-1")
 
 
@@ -99,10 +99,10 @@ def test_a_system_that_hangs_is_given_up_when_somebody_resets_it_three_times(kin
     with bench(kind, tmp_path) as it:
         it.device.boot()
         it.install(it.offer("release-2", HANGS))
-        it.device.machine.console.send("reboot")
+        it.machine.console.send("reboot")
         for _ in range(3):
-            it.device.machine.console.expect("it hangs", seconds=patience.BOOT)
-            it.device.machine.reset()
+            it.machine.console.expect("it hangs", seconds=patience.BOOT)
+            it.machine.reset()
         assert it.device.boot() == "a"
         rolled_back(it, "a", "release-1")
 

@@ -15,14 +15,18 @@ _CHUNK: Final = 64 * 1024
 
 
 class Server:
-    """Files, each under its name, for a machine in QEMU; as a context manager it serves inside the block."""
+    """Files, each under its name, for a device; as a context manager it serves inside the block.
 
-    def __init__(self, files: dict[str, Path] | None = None) -> None:
-        self.files = dict(files or {})
+    `host` is what the device calls this computer, `listen` the address to listen on: as they are, for QEMU.
+    """
+
+    def __init__(self, *, host: str = HOST, listen: str = "127.0.0.1") -> None:
+        self.files: dict[str, Path] = {}
+        self._host = host
         self.requests: list[tuple[str, int]] = []
         """Name and first byte of each request so far."""
         self._cuts: dict[str, list[int]] = {}
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+        self._http = ThreadingHTTPServer((listen, 0), _Handler)
         self._http.daemon_threads = True
         self._http.owner = self  # type: ignore[attr-defined]
         self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
@@ -39,10 +43,10 @@ class Server:
         self._thread.join()
 
     def add(self, path: Path, name: str | None = None) -> str:
-        """Serve a file, and return the address under which a machine in QEMU finds it."""
+        """Serve a file, and return the address under which the device finds it."""
         name = name or path.name
         self.files[name] = path
-        return f"http://{HOST}:{self._http.server_port}/{name}"
+        return f"http://{self._host}:{self._http.server_port}/{name}"
 
     def cut(self, name: str, *after: int) -> None:
         """Cut the next connections for the file off, each after so many of its bytes (from where it began).
