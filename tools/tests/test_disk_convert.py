@@ -3,6 +3,7 @@
 import gzip
 import lzma
 import os
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -284,6 +285,15 @@ def test_a_journal_in_use_is_written_back_first(root: Path, tmp_path: Path, out:
     call("debugfs", "-w", "-R", "feature needs_recovery", source)
     convert(source, layout(slots_size="24 MiB"), out / "ab.img")
     assert inspect_disk(out / "ab.img").findings == ()
+
+
+def test_features_that_not_every_boot_loader_reads_are_switched_off(root: Path, tmp_path: Path, out: Path) -> None:
+    source = tmp_path / "new.ext4"
+    call("mke2fs", "-q", "-t", "ext4", "-O", "metadata_csum,metadata_csum_seed,orphan_file", "-d", root, source, "24M")
+    convert(source, layout(slots_size="24 MiB"), out / "ab.img", slot=out / "slot.ext4")
+    features = re.findall("^Filesystem features: .*$", call("dumpe2fs", "-h", out / "slot.ext4"), re.MULTILINE)
+    assert not {"metadata_csum_seed", "orphan_file"} & set(features[0].split())
+    call("e2fsck", "-fn", out / "slot.ext4")
 
 
 # --- the client

@@ -33,6 +33,7 @@ PACKAGES: Final[Mapping[str, str]] = {
     "fakeroot": "fakeroot",
     "tar": "tar",
     "resize2fs": "e2fsprogs",
+    "tune2fs": "e2fsprogs",
     "sfdisk": "fdisk",
     "mkfs.fat": "dosfstools",
     "fsck.fat": "dosfstools",

@@ -16,6 +16,10 @@ _TIMEOUT: Final = 3600.0
 _MENDED: Final = 1
 """Status of e2fsck if it found something and mended it."""
 
+_NEW_FEATURES: Final = ("metadata_csum_seed", "orphan_file")
+"""What mke2fs switches on since 1.47, and GRUB before 2.12 or older versions of e2fsck refuse."""
+
+_FEATURES: Final = re.compile(r"^Filesystem features: +(.*)$", re.MULTILINE)
 _SMALLEST: Final = re.compile(r"minimum size of the filesystem: ([0-9]+)")
 
 
@@ -36,6 +40,7 @@ def take_root(disk: BinaryIO, partition: Found, target: Path, size: int) -> None
     # The time that it was last written: what is done to it now leaves no trace of when that was.
     times = {"E2FSPROGS_FAKE_TIME": str(superblock.write_time), "E2FSCK_TIME": str(superblock.write_time)}
     _mend(target, times)
+    _leave_out_features(target, times)
     if size % superblock.block_size:
         raise RequestError(f"cannot make a file system of {size} bytes: its blocks have {superblock.block_size}")
     text = run(["resize2fs", "-P", target], timeout=_TIMEOUT, variables=times).text
@@ -51,6 +56,16 @@ def take_root(disk: BinaryIO, partition: Found, target: Path, size: int) -> None
     run(["resize2fs", target, f"{size // 1024}K"], timeout=_TIMEOUT, variables=times)
     os.truncate(target, size)
     _mend(target, times)
+
+
+def _leave_out_features(image: Path, times: dict[str, str]) -> None:
+    """Switch off what not every boot loader reads."""
+    match = _FEATURES.search(run(["dumpe2fs", "-h", image], timeout=_TIMEOUT).text)
+    present = match[1].split() if match else []
+    unwanted = [f"^{feature}" for feature in _NEW_FEATURES if feature in present]
+    if unwanted:
+        run(["tune2fs", "-O", ",".join(unwanted), image], timeout=_TIMEOUT, variables=times)
+        _mend(image, times)
 
 
 def _mend(image: Path, times: dict[str, str]) -> None:
