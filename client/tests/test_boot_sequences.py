@@ -4,7 +4,20 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
-from client_boot import MENDER_FACTORY, SLOTS_FACTORY, A, B, MemoryStore, MenderScript, SlotsScript
+from client_boot import (
+    MENDER_FACTORY,
+    SLOTS_FACTORY,
+    A,
+    B,
+    Device,
+    EfiDevice,
+    GrubDevice,
+    MemoryStore,
+    MenderScript,
+    RaspberryDevice,
+    SlotsScript,
+    SystemdBootDevice,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -92,6 +105,41 @@ class SimulatedWorld(World):
             self.running = read_device(self.path).booted
 
 
+class RigWorld(World):
+    """One of the devices on which the other tests are done."""
+
+    kind: Callable[[Path], Device]
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.rig = type(self).kind(folder)
+
+    @property
+    def loader(self) -> Bootloader:
+        return self.rig.loader
+
+    def power_on(self) -> None:
+        self.running = self.rig.power_on(broken={"a", "b"} - self.sound)
+
+
+class GrubWorld(RigWorld):
+    kind = GrubDevice
+
+
+class SystemdBootWorld(RigWorld):
+    kind = SystemdBootDevice
+
+
+class EfiWorld(RigWorld):
+    trusting = True
+    kind = EfiDevice
+
+
+class RaspberryWorld(RigWorld):
+    trusting = True
+    kind = RaspberryDevice
+
+
 def forbid_and_write(world: World, slot: SlotName, *, sound: bool) -> None:
     world.loader.forbid(slot)
     world.sound = world.sound | {slot} if sound else world.sound - {slot}
@@ -104,8 +152,8 @@ def restore(world: World, slot: SlotName) -> None:
 
 def rearm(world: World, slot: SlotName) -> None:
     loader = world.loader
-    assert isinstance(loader, Rearming)
-    loader.rearm(slot)
+    if isinstance(loader, Rearming):
+        loader.rearm(slot)
 
 
 MOVES: Mapping[str, Callable[[World, SlotName], None]] = {
@@ -121,6 +169,10 @@ WORLDS: Mapping[str, Callable[[Path], World]] = {
     "slots": SlotsWorld,
     "mender": MenderWorld,
     "simulated": SimulatedWorld,
+    "grub": GrubWorld,
+    "systemd-boot": SystemdBootWorld,
+    "efi": EfiWorld,
+    "raspberry-pi": RaspberryWorld,
 }
 
 
