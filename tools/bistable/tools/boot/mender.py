@@ -112,13 +112,14 @@ def _follow(
     selected, other = (first, second) if values.get(PART) == str(first.partition) else (second, first)
     why = [f"copy {current + 1} of the environment counts", f"{PART} is that of slot {selected.name}"]
     good = other if on_trial else selected
-    count, limit = _number(values.get(COUNT)) + 1, _number(values.get(LIMIT))
+    count, limit = (_number(values.get(COUNT)) if on_trial else 0) + 1, _number(values.get(LIMIT))
     state = {
         slot.name: SlotState(good=slot is good, tries=max(0, limit - count + 1) if slot is not good and on_trial else 0)
         for slot in plan.slots
     }
+    # Also without a trial: but then it is saved only if something else is.
+    values[COUNT] = str(count)
     if on_trial:
-        values[COUNT] = str(count)
         environment = saver.save(environment, values)
         why.append(f"it is on trial: this is boot {count} of {limit}")
     chosen, counted = selected, on_trial
