@@ -11,7 +11,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -54,6 +54,7 @@ class Swept:
     requests: int
     flushes: int
     cuts: int
+    """Those that leave a disk which no recording of the same machine, before this one in the list, has left."""
     seconds: float
     findings: Mapping[str, int]
     """What the checker found -> at how many cuts."""
@@ -82,7 +83,8 @@ def sweep(wish: Wish, say: Say) -> tuple[Swept, ...]:
     for number, (recording, judged, _) in enumerate(checked):
         with Film(recording) as film:
             _boot_some(film, judged, wish, share + (number < more), say)
-    return tuple(_swept(*one, wish) for one in checked)
+    known: dict[str, set[str]] = defaultdict(set)
+    return tuple(_swept(*one, wish, known[one[0].stage.name]) for one in checked)
 
 
 def _boot_some(film: Film, judged: Sequence[Judged], wish: Wish, count: int, say: Say) -> None:
@@ -100,7 +102,9 @@ def _boot_some(film: Film, judged: Sequence[Judged], wish: Wish, count: int, say
             file.write(json.dumps(line) + "\n")
 
 
-def _swept(recording: Recording, judged: Sequence[Judged], seconds: float, wish: Wish) -> Swept:
+def _swept(recording: Recording, judged: Sequence[Judged], seconds: float, wish: Wish, before: set[str]) -> Swept:
+    contents = {one.content for one in judged} - before
+    before |= contents
     known = _known(_boots_file(recording, wish))
     with recording.log() as log:
         requests = log.requests
@@ -109,7 +113,7 @@ def _swept(recording: Recording, judged: Sequence[Judged], seconds: float, wish:
         scenario=recording.scenario.value,
         requests=len(requests),
         flushes=sum(not request.changes for request in requests),
-        cuts=len(judged),
+        cuts=len(contents),
         seconds=round(seconds, 1),
         findings=Counter(finding for one in judged for finding in one.findings),
         boots=len(known),
