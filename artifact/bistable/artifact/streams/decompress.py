@@ -48,7 +48,10 @@ class _Plain:
         self._feed = feed
 
     def read(self, size: int, /) -> bytes:
-        return self._feed.some(size).tobytes()
+        piece = self._feed.some(size)
+        whole = piece.obj
+        # What nearly always happens: what the source gave is handed on as it is.
+        return whole if isinstance(whole, bytes) and len(whole) == len(piece) else piece.tobytes()
 
 
 READERS: Final[Mapping[Compression, Callable[[Feed], Source]]] = {
