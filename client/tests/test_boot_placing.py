@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from client_boot import SystemdBootDevice
 from client_slots import MIB, A, B, FakeBoot, Image, file_slots, make_file_system, mounting
 
 from bistable.client.boot.placing import Kernel, inside, kernel_files, place_files
@@ -241,6 +242,26 @@ def test_a_slot_that_cannot_be_mounted_is_an_error(tmp_path: Path) -> None:
 
 
 # --- really mounted
+
+
+def test_an_update_takes_its_kernel_along_to_systemd_boot(root: Path, tmp_path: Path) -> None:
+    image = file_system(tmp_path)
+    made = subprocess.run(["mkfs.ext4", "-q", "-F", "-d", root, image], check=False, capture_output=True, timeout=60)
+    assert made.returncode == 0, made.stderr
+    (tmp_path / "device").mkdir()
+    device, pair = SystemdBootDevice(tmp_path / "device"), file_slots(tmp_path)
+
+    def payload() -> RootfsPayload:
+        return RootfsPayload(pair, origin=A, running=device.booted, boot=device.loader, note=tmp_path / "data/note")
+
+    payload().download([Image(image.read_bytes())])
+    payload().install()
+    payload().arm()
+    assert content(device.esp / "EFI/bistable/b")["linux.efi"] == b"kernel" * 1000
+    assert device.power_on() == B
+    payload().commit()
+    assert device.power_on() == B
+    assert sorted(path.name for path in device.entries.iterdir()) == ["bistable-a.conf", "bistable-b.conf"]
 
 
 def file_system(folder: Path) -> Path:
