@@ -7,7 +7,7 @@ import pytest
 from boot_plans import KERNEL, OFFSETS, ROOT, plan_for
 from boot_programs import needs
 
-from bistable.artifact.errors import RejectedError, RequestError
+from bistable.artifact.errors import MachineError, RejectedError, RequestError
 from bistable.client.config.load import load, only
 from bistable.tools.boot import EnvironmentPlace, Loader, SlotPlace, prepare_boot
 from bistable.tools.boot.legacy import build_script, read_script
@@ -287,3 +287,11 @@ def test_a_place_where_grub_cannot_keep_its_environment_is_refused(changes: dict
 def test_grub_for_an_architecture_without_uefi_is_refused() -> None:
     with pytest.raises(RequestError, match="armhf"):
         prepare_boot(plan_for(Loader.GRUB, architecture="armhf"))
+
+
+def test_a_missing_boot_loader_is_named_with_its_package() -> None:
+    if Path("/usr/lib/grub/arm64-efi").exists():
+        pytest.skip("GRUB for 64 bit Arm is installed here")
+    with pytest.raises(MachineError) as caught:
+        prepare_boot(plan_for(Loader.GRUB, architecture="arm64"))
+    assert "grub-efi-arm64-bin" in str(caught.value.hint)

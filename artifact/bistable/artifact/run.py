@@ -32,6 +32,7 @@ PACKAGES: Final[Mapping[str, str]] = {
     "mkfs.erofs": "erofs-utils",
     "fakeroot": "fakeroot",
     "tar": "tar",
+    "grub-mkimage": "grub-common",
     "resize2fs": "e2fsprogs",
     "tune2fs": "e2fsprogs",
     "sfdisk": "fdisk",
