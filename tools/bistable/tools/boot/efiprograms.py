@@ -37,7 +37,7 @@ def grub_image(architecture: str) -> tuple[str, bytes]:
     if modules is None:
         raise MachineError(
             f"cannot make GRUB for {architecture}: its modules are not in {DIRECTORIES[0] / form}",
-            hint=f"install the package grub-efi-{architecture}-bin; if it is for another machine than this one, unpack it "
+            hint=f"install the package grub-efi-{architecture}-bin; if it is for another machine than this, unpack it "
             f"and put its folder {form} into {DIRECTORIES[1]}",
         )
     with tempfile.TemporaryDirectory() as directory:
