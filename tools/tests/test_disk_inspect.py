@@ -298,7 +298,7 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return (top / "disk.img").read_bytes()
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.data())
 def test_whatever_is_overwritten_gives_a_report(sample: bytes, tmp_path: Path, data: st.DataObject) -> None:
     disk = tmp_path / "broken.img"

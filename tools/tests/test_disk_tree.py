@@ -120,10 +120,10 @@ def test_a_file_of_this_machine_can_be_put(changing: Changing, top: Path) -> Non
 
 @each_way
 def test_links_on_the_way_are_followed_inside(changing: Changing, top: Path) -> None:
-    (top / "root/out").symlink_to("/usr/lib")
+    (top / "root/etc/out").symlink_to("/usr/lib")
     with changing(top) as tree:
         tree.file("/lib/systemd/unit", b"unit")
-        tree.file("/out/second", b"second")
+        tree.file("/etc/out/second", b"second")
         assert tree.read("/usr/lib/systemd/unit") == b"unit"
         assert tree.kind("/lib/systemd") is Kind.DIRECTORY
     with reading(top / "image") as found:
