@@ -145,6 +145,21 @@ def place_files(files: Mapping[str, Path | bytes], directory: Path) -> None:
         ) from e
 
 
+def remove_file(path: Path) -> None:
+    """Remove a file, durably, if it is there.
+
+    Raises:
+        BootError: it cannot be removed.
+    """
+    try:
+        path.unlink()
+        sync_directory(path.parent)
+    except FileNotFoundError:
+        return
+    except OSError as e:
+        raise BootError(f"cannot remove {path}: {e.strerror or e}", hint=_HINT) from e
+
+
 def probe_directory(directory: Path) -> None:
     """Make a file that means nothing, read it back and remove it.
 

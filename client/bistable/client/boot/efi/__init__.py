@@ -6,9 +6,9 @@ arguments, with `root=...` and `bistable.slot=<slot>`, are in it. It is found by
 
 On a new disk, or when the firmware has forgotten them, there are no entries, and the firmware starts `EFI/BOOT`: what
 is there has to boot a slot, without counting. Each call that changes something makes the entries that are missing, with
-the arguments in `EFI/bistable/<slot>/options`: the running slot's goes first, the other one's is not active. So a new
-device is confirmed once, and rebooted once, before it takes an update (the canary). Entries named in the settings are
-not made.
+the arguments in `EFI/bistable/<slot>/options`: the running slot's goes first, the other one's is not active. Entries
+named in the settings are not made. The kernel of a forbidden slot is removed from the boot partition, so that nothing
+can start it.
 
 The firmware takes the entry in BootNext once: it deletes BootNext before it starts anything. Otherwise it goes through
 BootOrder and starts the first active entry that it can load. So a trial has one try, whatever `boot.tries` says.
@@ -33,7 +33,7 @@ loaded at all.
 | status   |                                              | nothing; `tries_left` is 1 if BootNext is it               |
 | primary  |                                              | nothing; BootNext, or the first active slot in BootOrder   |
 | place    |                                              | kernel and initial RAM disk to the boot partition          |
-| forbid   | it runs; it is before the other              | no BootNext; its entry is not active                       |
+| forbid   | it runs; it is before the other              | no BootNext; its entry is not active; its kernel is gone   |
 | activate | it is before the other                       | its entry is active and in BootOrder; BootNext = it        |
 | confirm  | it does not run; it is forbidden             | BootOrder = it, ...; no BootNext                           |
 | restore  | it is on trial                               | its entry is active; no BootNext; BootOrder = it, ...; the |
@@ -41,6 +41,6 @@ loaded at all.
 | rearm    | it does not run; it is forbidden             | BootNext = it, if it is not good                           |
 
 Nothing says whether the slot behind was ever good, so `restore` has to believe its caller. Entries of others (a shell,
-the network) stay in BootOrder, behind. The canary is BootCurrent: the entry that the firmware says it started has to be
-that of the running slot.
+the network) stay in BootOrder, behind. The canary is BootCurrent: the entry that the firmware says it started must not
+be that of the slot that does not run.
 """

@@ -15,7 +15,7 @@ from bistable.client.boot.efi.options import (
     render_numbers,
     with_active,
 )
-from bistable.client.boot.placing import Kernel, kernel_files, place_files, slot_arguments
+from bistable.client.boot.placing import Kernel, kernel_files, place_files, remove_file, slot_arguments
 from bistable.client.boot.ports import Booted, SlotStatus, check_known
 from bistable.client.errors import BootError
 from bistable.client.model import SlotName
@@ -72,6 +72,8 @@ class EfiBootloader:
         self._require_good(other, entries, f"cannot forbid slot {slot}")
         self._clear_next(entries)
         self._set_active(entries[slot], active=False)
+        # What the firmware starts if it has forgotten its entries knows nothing of active ones.
+        remove_file(self._folder(slot) / "linux.efi")
 
     def activate(self, slot: SlotName) -> None:
         """Have the firmware start the slot's entry once."""
@@ -120,7 +122,7 @@ class EfiBootloader:
     def place(self, slot: SlotName, root: Path) -> None:
         """Copy kernel and initial RAM disk of the new system to where the slot's entry has them."""
         check_known(slot, self._names)
-        place_files(kernel_files(root, self._kernel), self._directory / "EFI/bistable" / slot)
+        place_files(kernel_files(root, self._kernel), self._folder(slot))
 
     def probe(self) -> None:
         """Set a variable that no firmware knows, and remove it."""
@@ -128,25 +130,31 @@ class EfiBootloader:
         self._variables.remove(PROBE, OWN)
 
     def check_canary(self) -> None:
-        """Raise BootError unless the firmware says that it started the running slot's entry."""
+        """Raise BootError if there is no entry of the running slot, or the firmware started the other one's."""
         entries, running, found = self._entries(), self._running(), self._list(CURRENT)
         if running is not None and running not in entries:
             raise BootError(
                 f"cannot rely on the firmware's entries: it has none for slot {running}, which runs",
                 hint="`bistablectl recover` makes it, as the service does when it starts; then reboot once",
             )
-        if running is not None and found != (entries[running],):
-            said = f"Boot{found[0]:04X}" if found else "nothing"
+        others = [number for slot, number in entries.items() if slot != running]
+        if running is not None and found and found[0] in others:
             raise BootError(
-                f"cannot rely on the firmware's entries: slot {running} runs, with Boot{entries[running]:04X}, "
-                f"but the firmware says that it started {said}",
-                hint="reboot once; if it says so again, set boot.efi-entries to the entries by which the slots start",
+                f"cannot rely on the firmware's entries: slot {running} runs, with Boot{entries[running]:04X}, but the "
+                f"firmware says that it started Boot{found[0]:04X}, that of the other slot",
+                hint="correct the kernel's arguments in the entries, or set boot.efi-entries to the right numbers",
             )
 
     def faults(self) -> tuple[str, ...]:
         """Return what may start another system than a slot, or none."""
         entries, order = self._entries(), self._list(ORDER)
         found = [f"there is no entry of slot {slot}" for slot in self._names if slot not in entries]
+        current = self._list(CURRENT)
+        if entries and current and current[0] not in entries.values():
+            found.append(
+                f"the firmware started this system by Boot{current[0]:04X}, which is no slot's: if it does so again, "
+                "it ignores BootOrder"
+            )
         if order and order[0] not in entries.values():
             found.append(f"BootOrder begins with Boot{order[0]:04X}, which is no slot: the firmware starts that first")
         for slot, number in entries.items():
@@ -227,13 +235,16 @@ class EfiBootloader:
             self._set(ORDER, (*(entries[one] for one in known), *order))
         return entries
 
+    def _folder(self, slot: SlotName) -> Path:
+        return self._directory / "EFI/bistable" / slot
+
     def _free_number(self) -> int:
         taken = {*self._list(ORDER), *self._list(CURRENT), *self._list(NEXT)}
         taken |= {int(found[1], 16) for found in map(NAME.fullmatch, self._variables.names(GLOBAL)) if found}
         return next(number for number in range(0x10000) if number not in taken)
 
     def _arguments(self, slot: SlotName) -> str:
-        arguments = slot_arguments(self._directory / "EFI/bistable" / slot / "options", slot)
+        arguments = slot_arguments(self._folder(slot) / "options", slot)
         initrd = "" if self._kernel.initrd is None else f" initrd=\\EFI\\bistable\\{slot}\\initrd.img"
         return f"{arguments}{initrd}"
 
