@@ -97,6 +97,13 @@ def test_both_slots_hold_the_system_and_how_it_finds_its_disk(root: Path, disk: 
     assert 'Fast link dest: "/data/bistable"' in call("debugfs", "-R", "stat /var/lib/bistable", slots[0])
 
 
+def test_systemd_waits_longer_for_the_data_partition(root: Path, disk: Path, tmp_path: Path) -> None:
+    (root / "usr/lib/systemd").mkdir()
+    (root / "usr/lib/systemd/systemd").write_text("systemd")
+    slot = take(disk, build(layout(), root, disk), "rootfs-a", tmp_path / "slot")
+    assert in_image(slot, "/etc/fstab").splitlines()[-1].split()[3] == "defaults,noatime,x-systemd.device-timeout=10min"
+
+
 def test_the_second_slot_may_be_left_empty(root: Path, disk: Path, tmp_path: Path) -> None:
     built = build(layout(slots_fill="first"), root, disk)
     assert not any(take(disk, built, "rootfs-b", tmp_path / "b").read_bytes())

@@ -129,17 +129,16 @@ def _slot_wish(
     options: BuildOptions,
 ) -> SlotWish:
     name = "the root file system"
-    mounts = mounts_of(geometry, plan.loader)
 
     def change(tree: RootTree) -> None:
         if options.change is not None:
             options.change(tree)
         check_system(tree, plan, name)
-        add_to_system(tree, files.root, mounts)
+        add_to_system(tree, files.root, mounts_of(tree, geometry, plan.loader))
 
     def check(tree: ReadableTree) -> None:
         check_system(tree, plan, name)
-        check_unchangeable(tree, files.root, mounts, name)
+        check_unchangeable(tree, files.root, mounts_of(tree, geometry, plan.loader), name)
 
     return SlotWish(
         size=layout.slots.size,

@@ -26,6 +26,11 @@ data-dir = "{MEMORY}"
 """
 
 
+_SYSTEMD: Final = ("/usr/lib/systemd/systemd", "/lib/systemd/systemd")
+_PATIENCE: Final = ",x-systemd.device-timeout=10min"
+"""systemd gives a device up after 90 seconds and goes into an emergency shell, where nobody is. A slow machine that
+checks a large file system at the same time may need longer, and to try again would not make it faster."""
+
 _BOOT_MOUNTS: Final[Mapping[Loader, str]] = {
     Loader.SYSTEMD_BOOT: "/boot/efi",
     Loader.EFI: "/boot/efi",
@@ -120,11 +125,12 @@ def check_unchangeable(
             )
 
 
-def mounts_of(geometry: Geometry, loader: Loader) -> tuple[Mount, ...]:
-    """Return what a slot mounts of the disk."""
-    data = Mount(
-        point=DATA_MOUNT, line=f"PARTUUID={geometry.partition(DATA).uuid} {DATA_MOUNT} ext4 defaults,noatime 0 2"
-    )
+def mounts_of(tree: ReadableTree, geometry: Geometry, loader: Loader) -> tuple[Mount, ...]:
+    """Return what the system in a slot mounts of the disk."""
+    # On other systems this option is an error: busybox gives it to the kernel.
+    patience = _PATIENCE if any(tree.kind(path) is Kind.FILE for path in _SYSTEMD) else ""
+    line = f"PARTUUID={geometry.partition(DATA).uuid} {DATA_MOUNT} ext4 defaults,noatime{patience} 0 2"
+    data = Mount(point=DATA_MOUNT, line=line)
     point = _BOOT_MOUNTS.get(loader)
     if point is None:
         return (data,)
