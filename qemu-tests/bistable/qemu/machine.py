@@ -68,8 +68,10 @@ class Machine:
             MisuseError: it is on.
             MachineError: QEMU, its firmware or a package is missing, or QEMU refuses.
         """
-        if self._program is not None:
+        if self.is_on:
             raise MisuseError("cannot switch a machine on that is on")
+        # It may have gone off by itself.
+        self.cut_power()
         require(self.hardware.program)
         check_firmware(self.kind)
         self.disk = disk or self.disk

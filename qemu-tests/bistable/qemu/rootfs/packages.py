@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
+from logging import getLogger
 from pathlib import Path
 from typing import Final
 
@@ -18,7 +19,9 @@ from bistable.artifact.files import replacing
 from bistable.qemu import cache
 from bistable.qemu.run import require, run, run_to
 
-UPDATE_SECONDS: Final = 300.0
+log = getLogger(__name__)
+
+UPDATE_SECONDS: Final = 120.0
 FETCH_SECONDS: Final = 900.0
 UNPACK_SECONDS: Final = 120.0
 
@@ -154,7 +157,11 @@ class Archive:
         )
         (self._place / "status").touch()
         (self._place / "apt.conf").write_text(configuration, "utf-8")
-        self._apt("update", seconds=UPDATE_SECONDS)
+        try:
+            self._apt("update", seconds=UPDATE_SECONDS)
+        except MachineError as e:
+            # One of several lists may be broken on its server; whether the others suffice is seen when they are used.
+            log.info("not all lists of packages could be read: %s", e.hint)
 
     def _choose(self, names: Sequence[str]) -> tuple[Package, ...]:
         """Return what apt would fetch if nothing had been fetched yet."""
