@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from boot_plans import OFFSETS, copy_of, environment_of, plan_for, variables
 from boot_programs import PLACES, needs
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bistable.artifact.errors import RejectedError, RequestError
@@ -163,12 +163,14 @@ def test_grub_editenv_lists_the_blocks_of_a_new_disk(tmp_path: Path) -> None:
 
 @given(
     before=st.lists(
-        st.tuples(st.sampled_from(names_for_grub()), st.sampled_from(["0", "1", "a", "b a", "a b"])), max_size=10
+        st.tuples(st.sampled_from(names_for_grub()), st.sampled_from(["0", "1", "a", "b a", "a b", "x\\", "x\\\\"])),
+        max_size=10,
     ),
     changes=st.lists(
         st.tuples(st.sampled_from(names_for_grub()), st.sampled_from(["", "7", "b a", "#", "a b c"])), max_size=4
     ),
 )
+@example(before=[("bistable_seq", "x\\"), ("bistable_end", "1")], changes=[("bistable_seq", "7")])
 @settings(max_examples=30)
 def test_a_change_gives_the_bytes_of_grub_editenv(
     tmp_path_factory: pytest.TempPathFactory, before: list[tuple[str, str]], changes: list[tuple[str, str]]
