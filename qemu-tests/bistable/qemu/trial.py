@@ -17,6 +17,9 @@ from bistable.qemu.recording import install
 from bistable.qemu.rig import FIRST, RELEASE_FILE
 from bistable.qemu.stage import NEW, NEWER, Stage
 
+MOST_REBOOTS: Final = 3
+"""More than any update needs to come to its end."""
+
 ANY_STATUS: Final = tuple(range(256))
 _STARTED: Final = re.compile(r"bistable: (?:trying|booting) slot (\w)")
 
@@ -131,8 +134,14 @@ def _recovered(device: QemuDevice, slot: str) -> Iterator[str]:
 
 def _repeated(device: QemuDevice, stage: Stage) -> Iterator[str]:
     """Finish what is in progress, then install another release and keep it; yield what went wrong."""
-    if bistablectl(device, "status")["update"] is not None:
+    for _ in range(MOST_REBOOTS):
+        if bistablectl(device, "status")["update"] is None:
+            break
+        # What is on trial is kept. What waits for a reboot, on its way there or back, gets one.
         bistablectl(device, "commit", seconds=patience.INSTALL, allowed=ANY_STATUS)
+        if bistablectl(device, "status")["update"] is not None:
+            device.reboot()
+            bistablectl(device, "recover", seconds=patience.INSTALL, allowed=ANY_STATUS)
     wanted = NEW if release_of(device) == NEWER else NEWER
     install(device, stage.artifacts[wanted])
     slot = device.reboot()
