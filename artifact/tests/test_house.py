@@ -87,7 +87,12 @@ def code_names(folder: str) -> set[str]:
 def test_the_wheel_holds_the_code_and_its_metadata_and_nothing_else(wheel_names: set[str]) -> None:
     metadata = {"METADATA", "WHEEL", "RECORD", "entry_points.txt", "licenses/LICENSE"}
     code = code_names("artifact") | code_names("client") | code_names("tools")
-    assert wheel_names == code | {f"bistable-{VERSION}.dist-info/{name}" for name in metadata}
+    dist = {path.relative_to(ROOT / "client").as_posix() for path in tracked() if ROOT / "client/dist" in path.parents}
+    assert wheel_names == (
+        code
+        | {f"bistable-{VERSION}.dist-info/{name}" for name in metadata}
+        | {f"bistable-{VERSION}.data/data/share/bistable/{name}" for name in dist}
+    )
 
 
 def test_the_source_distribution_holds_code_tests_and_texts_and_nothing_else(sdist_names: set[str]) -> None:
