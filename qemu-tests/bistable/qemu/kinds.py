@@ -10,6 +10,7 @@ from typing import Final
 from bistable.artifact.errors import MachineError
 from bistable.qemu import cache
 from bistable.qemu.run import run
+from bistable.tools.boot.efiprograms import DIRECTORIES
 from bistable.tools.boot.plan import Loader
 
 
@@ -70,6 +71,10 @@ without the search for something to boot."""
 _OVMF: Final = Path("/usr/share/OVMF")
 _AAVMF: Final = Path("/usr/share/AAVMF")
 _UBOOT: Final = Path("/usr/lib/u-boot")
+_GRUB_ARM64: Final = next(
+    (place / "arm64-efi" for place in DIRECTORIES if (place / "arm64-efi").is_dir()), DIRECTORIES[0] / "arm64-efi"
+)
+"""On another machine than arm64 it is not installed but unpacked, into one of the other places."""
 
 
 def _ovmf(folder: Path) -> tuple[str, ...]:
@@ -157,7 +162,9 @@ HARDWARE: Final[Mapping[Kind, Hardware]] = {
     Kind.X86_64_SYSTEMD_BOOT: _x86(Loader.SYSTEMD_BOOT),
     Kind.X86_64_EFI: _x86(Loader.EFI),
     Kind.ARM64_UBOOT: _arm64(Loader.UBOOT, _uboot64, _UBOOT / "qemu_arm64" / "u-boot.bin"),
-    Kind.ARM64_GRUB: _arm64(Loader.GRUB, _aavmf, _AAVMF / "AAVMF_CODE.fd", _AAVMF / "AAVMF_VARS.fd"),
+    Kind.ARM64_GRUB: _arm64(
+        Loader.GRUB, _aavmf, _AAVMF / "AAVMF_CODE.fd", _AAVMF / "AAVMF_VARS.fd", _GRUB_ARM64 / "moddep.lst"
+    ),
     Kind.ARMHF_UBOOT: Hardware(
         architecture="armhf",
         loader=Loader.UBOOT,
@@ -176,6 +183,7 @@ _PACKAGES: Final[Mapping[Path, str]] = {
     _OVMF: "ovmf",
     _AAVMF: "qemu-efi-aarch64",
     _UBOOT: "u-boot-qemu",
+    _GRUB_ARM64: "grub-efi-arm64-bin, or unpack it there",
 }
 
 
