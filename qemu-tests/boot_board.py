@@ -27,12 +27,15 @@ def board_bench(environment: Path, kind: Kind, folder: Path, profile: Profile, a
     """Give the board of a labgrid environment with a new disk, switched off."""
     labgrid = pytest.importorskip("labgrid", reason="labgrid is not installed: pip install --group labgrid")
     found = labgrid.Environment(str(environment))
-    options = found.get_target("main").get_option
-    if options("bistable_kind") != kind:
-        pytest.skip(f"the board is like {options('bistable_kind')}, not {kind}")
+
+    def option(name: str, default: str | None = None) -> str:
+        return str(found.config.get_target_option("main", f"bistable_{name}", default))
+
+    if option("kind") != kind:
+        pytest.skip(f"the board is like {option('kind')}, not {kind}")
     own: Rig = rig(kind, profile, arguments=arguments)
     subprocess.run(
-        shlex.split(options("bistable_prepare")),
+        shlex.split(option("prepare")),
         env={**os.environ, DISK: str(own.disk)},
         cwd=environment.parent,
         check=True,
@@ -41,7 +44,7 @@ def board_bench(environment: Path, kind: Kind, folder: Path, profile: Profile, a
     target = found.get_target("main")
     power, line = target.get_driver("PowerProtocol"), target.get_driver("ConsoleProtocol")
     try:
-        host, listen = options("bistable_host", HOST), options("bistable_listen", "127.0.0.1")
+        host, listen = option("host", HOST), option("listen", "127.0.0.1")
         with Server(host=host, listen=listen) as server:
             yield Bench(device=Board(line, power, folder=folder), rig=own, server=server, disk=None)
     finally:
