@@ -6,8 +6,14 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
+
 from bistable.qemu.writelog import MAGIC
 
+NEEDS_QEMU_IO = pytest.mark.skipif(
+    any(shutil.which(name) is None for name in ("qemu-io", "qemu-img")),
+    reason="there is no qemu-io or qemu-img (package qemu-utils)",
+)
 SIZE = 1 << 20
 
 

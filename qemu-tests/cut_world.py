@@ -1,9 +1,13 @@
 """Small disks with all that a checker looks at, made without a boot: table, slots, and a store."""
 
+import os
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
+
+import pytest
 
 from bistable.client.store import Store
 from bistable.qemu.checker import Content
@@ -11,6 +15,11 @@ from bistable.qemu.picture import fingerprint_of
 from bistable.tools.boot.plan import BootPlan, EnvironmentPlace, Loader, SlotPlace
 from bistable.tools.boot.ubootenv import build_copy
 
+PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
+NEEDS_TOOLS = pytest.mark.skipif(
+    any(shutil.which(name, path=PATH) is None for name in ("sfdisk", "mke2fs", "debugfs")),
+    reason="there is no sfdisk (package fdisk), or no mke2fs or debugfs (package e2fsprogs)",
+)
 MIB = 1 << 20
 SIZE = 24 * MIB
 LAYOUT = """\
@@ -26,7 +35,9 @@ unit: sectors
 
 
 def run(*words: str | Path, text: str = "") -> None:
-    subprocess.run([str(word) for word in words], input=text.encode(), check=True, capture_output=True, timeout=60)
+    command = [str(word) for word in words]
+    variables = {**os.environ, "PATH": PATH}
+    subprocess.run(command, input=text.encode(), check=True, capture_output=True, timeout=60, env=variables)
 
 
 def make_table(path: Path) -> None:

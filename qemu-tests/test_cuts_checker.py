@@ -17,6 +17,8 @@ from bistable.qemu.gpt import read_gpt
 from bistable.qemu.picture import Picture
 from cut_world import BROKEN, MIB, NEW, OLD, PLACES, PLAN, environment
 
+pytestmark = cut_world.NEEDS_TOOLS
+
 
 def settled(store: Store) -> None:
     store.replace_provides({NAME: "release-1"})

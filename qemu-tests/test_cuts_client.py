@@ -13,6 +13,8 @@ from bistable.client.store import Store
 from bistable.qemu.clientview import ClientView, view
 from bistable.qemu.truth import Running, lies
 
+pytestmark = cut_world.NEEDS_TOOLS
+
 RECORD = Record(
     id="1",
     mode=Mode.STANDALONE,

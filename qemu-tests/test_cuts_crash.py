@@ -15,6 +15,8 @@ from bistable.qemu.cuts import cuts_of
 from bistable.qemu.picture import PAGE, Picture, fingerprint_of
 from bistable.qemu.writelog import Flag, WriteLog
 
+pytestmark = cut_disks.NEEDS_QEMU_IO
+
 COMMANDS = [
     "write -P 0xa1 0 8k",
     "write -P 0xa2 64k 1k",

@@ -8,6 +8,8 @@ import cut_world
 from bistable.artifact.errors import RejectedError
 from bistable.qemu.gpt import Partition, read_gpt
 
+pytestmark = cut_world.NEEDS_TOOLS
+
 
 @pytest.fixture(scope="module")
 def disk(tmp_path_factory: pytest.TempPathFactory) -> bytes:

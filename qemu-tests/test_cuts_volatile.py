@@ -14,6 +14,8 @@ import cut_disks
 from bistable.artifact.errors import MachineError, RequestError
 from bistable.qemu.volatile import PlannedCut, VolatileDisk
 
+pytestmark = cut_disks.NEEDS_QEMU_IO
+
 SIZE = 1 << 20
 
 

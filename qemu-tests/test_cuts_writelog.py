@@ -14,6 +14,8 @@ from bistable.qemu.crash import Playback, Prefix
 from bistable.qemu.picture import Picture
 from bistable.qemu.writelog import MAGIC, MOST_REQUESTS, Flag, WriteLog
 
+pytestmark = cut_disks.NEEDS_QEMU_IO
+
 
 def refused(path: Path, content: bytes, words: str) -> None:
     path.write_bytes(content)
