@@ -109,13 +109,22 @@ class Bench:
             file.write(data)
 
 
+@contextmanager
+def skipping() -> Iterator[None]:
+    """Skip the test if a program that it takes is not installed on this computer."""
+    try:
+        yield
+    except MachineError as e:
+        if "not found" in e.what or "there is no" in e.what:
+            pytest.skip(f"{e.what} ({e.hint})")
+        raise
+
+
 def need(kind: Kind) -> None:
     """Skip the test if this computer has not what the kind of machine needs."""
-    try:
+    with skipping():
         require(HARDWARE[kind].program)
         check_firmware(kind)
-    except MachineError as e:
-        pytest.skip(f"{e.what} ({e.hint})")
 
 
 @contextmanager
@@ -128,7 +137,8 @@ def bench(kind: Kind, folder: Path, profile: Profile = Profile.SMALL, *, argumen
             yield it
         return
     need(kind)
-    found = rig(kind, profile, arguments=arguments)
+    with skipping():
+        found = rig(kind, profile, arguments=arguments)
     disk = found.new_disk(folder)
     with Server() as server, start(kind, disk, folder=folder) as machine:
         try:
