@@ -159,7 +159,7 @@ class Playback:
             for request in later[: random.randrange(len(later)) + 1]
         ]
         # The last one was never reported as complete, so that not even FUA makes it safe.
-        pass
+        seen[-1] = replace(seen[-1], durable=False)
         return [*surviving(seen, random, cut.unit)]
 
     def _go_to(self, count: int) -> None:
