@@ -105,6 +105,9 @@ class Download:
                 self._write(stream, chunk, file.name)
             # Closing tells the module that the file is whole: not before its digest says so.
             file.finish()
+        except BaseException:
+            self._call.end_group()
+            raise
         finally:
             os.close(stream)
 
