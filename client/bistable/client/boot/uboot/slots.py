@@ -22,7 +22,8 @@ What the boot script does, in this order:
    If loading the kernel fails or booting returns, it goes on: with the next slot, if the slot was good; with a reset,
    if it was on trial (its try is counted already).
 4. If nothing was booted, it gives each slot in `bistable_order` that is not good 3 tries again, saves, and resets. A
-   forbidden slot stays forbidden: what is in it may be half written or not verified.
+   forbidden slot stays forbidden: what is in it may be half written or not verified. Where all in the order are good
+   there is nothing to save. If saving fails, it starts the slots without counting: a reset would change nothing.
 
 The boot script adds `bistable.slot=<slot>` to the kernel's arguments. It saves once for each change. The
 hardware watchdog is started before the kernel, so that a slot that hangs uses up its try.
