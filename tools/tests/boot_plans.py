@@ -11,7 +11,7 @@ from bistable.tools.boot import BootPlan, EnvironmentPlace, Loader, SlotPlace, e
 KERNEL = PurePosixPath("/boot/vmlinuz")
 ROOT = "PARTUUID=6a1ab1e0-0000-4000-8000-00000000000{}"
 OFFSETS = (0, 64 * 1024)
-COPY = {Loader.UBOOT: 16 * 1024, Loader.UBOOT_ENVIRONMENT: 16 * 1024, Loader.GRUB: grubenv.SIZE}
+COPY = {Loader.UBOOT: 512, Loader.UBOOT_ENVIRONMENT: 16 * 1024, Loader.GRUB: grubenv.SIZE}
 PARTITION = 1024 * 1024
 
 VARIABLES = {

@@ -198,8 +198,8 @@ def test_a_new_disk_boots_its_first_slot() -> None:
 
 def mender(**changes: str) -> bytes:
     values = {**mender_variables(plan_for(Loader.UBOOT_ENVIRONMENT)), "mender_saveenv_canary": "1", **changes}
-    current = ubootenv.build_copy(values, COPY[Loader.UBOOT], counter=7)
-    return partition_of(Loader.UBOOT, current, ubootenv.build_copy({}, COPY[Loader.UBOOT], counter=6))
+    current = ubootenv.build_copy(values, COPY[Loader.UBOOT_ENVIRONMENT], counter=7)
+    return partition_of(Loader.UBOOT, current, ubootenv.build_copy({}, COPY[Loader.UBOOT_ENVIRONMENT], counter=6))
 
 
 def part(number: int) -> dict[str, str]:
@@ -243,5 +243,5 @@ def test_variables_of_mender_are_those_that_its_client_knows() -> None:
 def test_without_a_place_nobody_can_tell_what_boots() -> None:
     with pytest.raises(RequestError, match="where the environment is"):
         decide_mender(plan_for(Loader.UBOOT_ENVIRONMENT, environment=None), b"")
-    place = EnvironmentPlace(partition=2, offsets=OFFSETS, size=COPY[Loader.UBOOT])
+    place = EnvironmentPlace(partition=2, offsets=OFFSETS, size=COPY[Loader.UBOOT_ENVIRONMENT])
     assert decide_mender(plan_for(Loader.UBOOT_ENVIRONMENT, environment=place), bytes(PARTITION)).slot is None

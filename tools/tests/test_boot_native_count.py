@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.boots, pytest.mark.slow]
 
 ROOT = Path(__file__).parent.parent.parent
 FILES = ("uboot.env", "uboot-r.env")
-SIZE = COPY[Loader.UBOOT]
+SIZE = COPY[Loader.UBOOT_ENVIRONMENT]
 PLAN = plan_for(
     Loader.UBOOT_ENVIRONMENT, environment=EnvironmentPlace(partition=ENVIRONMENT, offsets=OFFSETS, size=SIZE)
 )

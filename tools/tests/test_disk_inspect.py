@@ -103,7 +103,7 @@ def set_environment(disk: Path, built: BuiltDisk, **values: str) -> None:
     config = disk.with_name("fw_env.config")
     assert built.plan.environment is not None
     config.write_text(
-        "".join(f"{disk} {environment.start + offset:#x} 0x4000\n" for offset in built.plan.environment.offsets)
+        "".join(f"{disk} {environment.start + offset:#x} 0x200\n" for offset in built.plan.environment.offsets)
     )
     script = disk.with_name("script")
     script.write_text("".join(f"{name}={value}\n" for name, value in values.items()))

@@ -179,7 +179,7 @@ def test_the_two_environments_never_share_an_erase_block(block: int, sectors: in
 )
 def test_environments_that_one_power_cut_could_take_are_refused(offsets: str, why: str) -> None:
     with pytest.raises(RequestError, match=why):
-        place(layout(UBOOT + f"[environment]\noffsets = {offsets}\n"))
+        place(layout(UBOOT + f'[environment]\nsize = "16 KiB"\noffsets = {offsets}\n'))
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """Where everything lies: from a layout to partitions in sectors, without any I/O."""
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -26,15 +26,19 @@ MBR_LIMIT: Final = (1 << 32) * SECTOR
 MBR_PRIMARY: Final = 4
 """Entries of a master boot record; if more are needed, the last one holds all others."""
 
-GRUB_ENVIRONMENT: Final = KIB
-UBOOT_ENVIRONMENT: Final = 16 * KIB
+ENVIRONMENTS: Final[Mapping[Loader, int]] = {
+    Loader.GRUB: KIB,
+    Loader.UBOOT: SECTOR,
+    Loader.UBOOT_ENVIRONMENT: 16 * KIB,
+}
+"""Size of a copy of the environment. What a boot script needs fits into one sector, which no power cut tears; more than
+that could be torn, since U-Boot and its tools fill the rest with different bytes. U-Boot's own holds much more."""
 SMALLEST_FAT: Final = MIB
 AUTOBOOT: Final = 16 * MIB
 """The boot partition if the slots have their own: it holds a few lines that name one of them."""
 _BLOCK: Final = 4 * KIB
 """Sizes of file systems are whole blocks."""
 
-WITH_ENVIRONMENT: Final = frozenset({Loader.UBOOT, Loader.UBOOT_ENVIRONMENT, Loader.GRUB})
 """Boot loaders whose memory is a partition of its own."""
 
 _SPACE: Final = uuid.UUID("5a6e3a4c-9a5c-4c1e-8f43-6f6b0c7d2a11")
@@ -166,7 +170,7 @@ def environment_copies(layout: Layout) -> tuple[int, tuple[int, int]]:
     Raises:
         RequestError: they overlap, or share an erase block.
     """
-    usual = GRUB_ENVIRONMENT if layout.boot.loader is Loader.GRUB else UBOOT_ENVIRONMENT
+    usual = ENVIRONMENTS[layout.boot.loader]
     size = usual if layout.environment.size is None else layout.environment.size
     block = layout.disk.erase_block
     offsets = layout.environment.offsets or (0, _aligned(size, block))
@@ -191,7 +195,7 @@ def _wishes(layout: Layout) -> list[tuple[str, int | None]]:
     wishes: list[tuple[str, int | None]] = [(BOOT, layout.boot_partition_size)]
     if has_slot_boots(layout.boot.loader):
         wishes = [(BOOT, AUTOBOOT), *((name, layout.boot_partition_size) for name in SLOT_BOOTS)]
-    if layout.boot.loader in WITH_ENVIRONMENT:
+    if layout.boot.loader in ENVIRONMENTS:
         size, offsets = environment_copies(layout)
         wishes.append((ENVIRONMENT, _aligned(max(offsets) + size, layout.disk.erase_block)))
     wishes += [(name, layout.slots.size) for name in SLOTS]
@@ -287,7 +291,7 @@ def _aligned(position: int, block: int) -> int:
 
 
 def _environment(layout: Layout, geometry: Geometry) -> EnvironmentPlace | None:
-    if layout.boot.loader not in WITH_ENVIRONMENT:
+    if layout.boot.loader not in ENVIRONMENTS:
         return None
     size, offsets = environment_copies(layout)
     return EnvironmentPlace(partition=geometry.partition(ENVIRONMENT).number, offsets=offsets, size=size)

@@ -17,10 +17,10 @@ from bistable.tools.disk.layout.model import DEFAULT_KERNEL
 from bistable.tools.disk.partitions import Found
 
 _SIGNS: Final = (
-    (Loader.GRUB, "grub/grub.cfg", places.GRUB_ENVIRONMENT),
-    (Loader.UBOOT, "boot.scr", places.UBOOT_ENVIRONMENT),
+    (Loader.GRUB, "grub/grub.cfg"),
+    (Loader.UBOOT, "boot.scr"),
 )
-"""Boot loader, the file by which it is known, the usual size of its environment."""
+"""Boot loader, and the file by which it is known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,11 +98,11 @@ def _guessed(disk: BinaryIO, partitions: tuple[Found, ...], findings: Findings) 
         )
         return Known(plan=None, names=names)
     boot = by_name[places.BOOT]
-    found = next(((loader, size) for loader, sign, size in _SIGNS if _has(disk, boot, sign)), None)
-    if found is None:
-        findings.error(f"the boot partition has none of {', '.join(sign for _, sign, _ in _SIGNS)}: nothing boots it")
+    loader = next((loader for loader, sign in _SIGNS if _has(disk, boot, sign)), None)
+    if loader is None:
+        findings.error(f"the boot partition has none of {', '.join(sign for _, sign in _SIGNS)}: nothing boots it")
         return Known(plan=None, names=names)
-    loader, size = found
+    size = places.ENVIRONMENTS[loader]
     findings.note("the disk has no description: what it is meant to be is guessed from the names of its partitions")
     environment = by_name.get(places.ENVIRONMENT)
     slots = [

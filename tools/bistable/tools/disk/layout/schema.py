@@ -195,7 +195,12 @@ TABLES: Final[Mapping[str, Table]] = {
             meaning="the two copies of the boot loader's environment",
             required=False,
             keys=(
-                _key("size", Form.SIZE, "size of a copy; by default `16 KiB`, with GRUB `1 KiB`", '"16 KiB"'),
+                _key(
+                    "size",
+                    Form.SIZE,
+                    "size of a copy; by default `512`, with GRUB `1 KiB`, if U-Boot itself saves it `16 KiB`",
+                    '"16 KiB"',
+                ),
                 _key(
                     "offsets",
                     Form.SIZES,
