@@ -49,7 +49,8 @@ EXAMPLES = [(path, example.line) for path, found in LEAVES for example in found.
 
 def test_every_command_in_the_tables_is_there_and_goes_by_its_name() -> None:
     listed = {*app.PROGRAM, *app.COMMANDS, *app.WRITE, *app.KEYS}
-    assert {path[-1] for path, _ in ALL} == listed
+    # Others add commands of their own, by entry points.
+    assert {path[-1] for path, _ in ALL if path[0] in app.PROGRAM} == listed
     assert all(found.name == path[-1] for path, found in ALL)
 
 
