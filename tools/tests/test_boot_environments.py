@@ -64,7 +64,7 @@ def printed(directory: Path, environment: bytes) -> dict[str, str]:
 
 def test_fw_printenv_reads_the_environment_of_a_new_disk(tmp_path: Path) -> None:
     needs("fw_printenv")
-    files = prepare_boot(plan_for(Loader.UBOOT))
+    files = prepare_boot(plan_for(Loader.UBOOT_ENVIRONMENT))
     raw = bytearray(OFFSETS[1] + SIZE)
     for offset, data in files.environment.items():
         raw[offset : offset + len(data)] = data
