@@ -206,12 +206,17 @@ class Page:
 
     def until(self, *words: str) -> None:
         """Wait until all of these can be read."""
+        from selenium.common.exceptions import TimeoutException
         from selenium.webdriver.support.wait import WebDriverWait
 
         def shown(driver: Any) -> bool:
             return all(word in driver.find_element("tag name", "body").text for word in words)
 
-        WebDriverWait(self.driver, PATIENCE, poll_frequency=0.05).until(shown, f"{words} cannot be read")
+        try:
+            WebDriverWait(self.driver, PATIENCE, poll_frequency=0.05).until(shown)
+        except TimeoutException:
+            said = self.driver.find_element("tag name", "body").text
+            raise AssertionError(f"{words} cannot be read, but {said!r}") from None
 
     def press(self, words: str) -> None:
         """Press the button with these words, once it is there."""
