@@ -54,7 +54,7 @@ def copy_in(
         RequestError: no such source or directory, something other than a file is there, or not enough space.
         MachineError, RejectedError: the image could not be changed soundly; throw it away.
     """
-    with _open_source(source) as content, _editing(image) as (file, volume):
+    with _open_source(source) as content, editing(image) as (file, volume):
         place = find_place(volume, path)
         size = os.fstat(content.fileno()).st_size
         old = _replaceable(place)
@@ -79,7 +79,7 @@ def make_directory(image: Path, path: str, *, epoch: int, mode: int = 0o755, uid
         RequestError: it is there already, or the directory above is not.
         MachineError, RejectedError: the image could not be changed soundly; throw it away.
     """
-    with _editing(image) as (file, volume):
+    with editing(image) as (file, volume):
         place = _free(volume, path)
         script = Script(time=epoch)
         script.enter(place.parent.inode)
@@ -98,7 +98,7 @@ def make_symlink(image: Path, path: str, target: str, *, epoch: int) -> str:
     """
     if not 0 < len(target.encode("utf-8", "surrogateescape")) <= TARGET_LIMIT:
         raise RequestError(f"cannot make the link {path}: its target must have 1 to {TARGET_LIMIT} bytes")
-    with _editing(image) as (file, volume):
+    with editing(image) as (file, volume):
         place = _free(volume, path)
         script = Script(time=epoch)
         script.enter(place.parent.inode)
@@ -114,7 +114,7 @@ def remove(image: Path, path: str, *, epoch: int) -> None:
         RequestError: there is nothing, or it is a directory with content.
         MachineError, RejectedError: the image could not be changed soundly; throw it away.
     """
-    with _editing(image) as (file, volume):
+    with editing(image) as (file, volume):
         place, entry = _removable(volume, path)
         if entry.kind is Kind.DIRECTORY and any(True for _ in volume.entries(entry)):
             raise RequestError(f"cannot remove {path}: the directory is not empty", hint="remove it with its content")
@@ -131,7 +131,7 @@ def remove_tree(image: Path, path: str, *, epoch: int) -> int:
         RequestError: there is nothing, or it is the root.
         MachineError, RejectedError: the image could not be changed soundly; throw it away.
     """
-    with _editing(image) as (file, volume):
+    with editing(image) as (file, volume):
         place, entry = _removable(volume, path)
         script = Script(time=epoch)
         count = _add_tree(volume, script, entry, place.parent.inode)
@@ -140,8 +140,14 @@ def remove_tree(image: Path, path: str, *, epoch: int) -> int:
 
 
 @contextmanager
-def _editing(image: Path) -> Iterator[tuple[BinaryIO, ExtVolume]]:
-    """Open an image that can be changed and that is sound before."""
+def editing(image: Path) -> Iterator[tuple[BinaryIO, ExtVolume]]:
+    """Open an image that can be changed and that is sound before; what is changed in it is for the block to see to.
+
+    Raises:
+        RequestError: it is none of ext2, ext3 or ext4.
+        RejectedError: the file system is damaged, or not marked as clean.
+        MachineError: the file cannot be changed.
+    """
     try:
         file = image.open("r+b", buffering=0)
     except OSError as e:

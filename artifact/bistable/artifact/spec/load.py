@@ -1,8 +1,7 @@
 """From the bytes of a build file to what it asks for, with every mistake named by line, table and key."""
 
-import difflib
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -11,7 +10,7 @@ from typing import Any, Final
 from bistable.artifact.errors import RequestError
 from bistable.artifact.image import ImageKind, ImageOptions
 from bistable.artifact.spec.schema import TABLES, Form, Key, Table
-from bistable.artifact.spec.text import BuildText
+from bistable.artifact.spec.text import BuildText, suggestion
 from bistable.artifact.streams import Codec
 from bistable.artifact.writer import SoftwareVersion
 from bistable.artifact.writer.request import CHECKSUM_KEY, LEGACY_CHECKSUM_KEY
@@ -96,7 +95,7 @@ def _set(text: BuildText, name: str, value: str) -> None:
     table = TABLES.get(table_name)
     key = table.key(key_name) if table is not None and dot else None
     if key is None:
-        hint = _suggestion(name, [f"{table.name}.{key.name}" for table in TABLES.values() for key in table.keys])
+        hint = suggestion(name, [f"{table.name}.{key.name}" for table in TABLES.values() for key in table.keys])
         raise RequestError(f"cannot set {name}: build files have no such key", hint=hint)
     parsed: Any = value
     if key.form is not Form.TEXT:
@@ -118,7 +117,7 @@ def _check(text: BuildText) -> None:
     for name, content in text.document.items():
         table = TABLES.get(name)
         if table is None:
-            text.refuse("there is no such table", table=name, hint=_suggestion(name, TABLES))
+            text.refuse("there is no such table", table=name, hint=suggestion(name, TABLES))
         if not isinstance(content, dict):
             text.refuse("it is a table, not a value", table=name, hint=f"write [{name}] on a line of its own")
         for key_name, value in content.items():
@@ -133,7 +132,7 @@ def _check_value(text: BuildText, table: Table, key_name: str, value: object) ->
     key = table.key(key_name)
     if key is None:
         names = [key.name for key in table.keys]
-        text.refuse("there is no such key", table=table.name, key=key_name, hint=_suggestion(key_name, names))
+        text.refuse("there is no such key", table=table.name, key=key_name, hint=suggestion(key_name, names))
     if not key.form.holds(value):
         hint = f"write {_as_toml_key(key)} = {key.example}"
         if isinstance(value, dict) and table.free is not None:
@@ -143,12 +142,6 @@ def _check_value(text: BuildText, table: Table, key_name: str, value: object) ->
 
 def _as_toml_key(key: Key) -> str:
     return key.name if all(c.isalnum() or c in "-_" for c in key.name) else f'"{key.name}"'
-
-
-def _suggestion(name: str, known: Iterable[str]) -> str:
-    names = list(known)
-    close = difflib.get_close_matches(name, names, n=1)
-    return f"did you mean {close[0]}?" if close else f"there are {', '.join(names)}"
 
 
 class _Reading:

@@ -1,8 +1,9 @@
 """The text of a build file: parsed, with `${VARIABLES}` filled in, and able to say in which line something stands."""
 
+import difflib
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, NoReturn
 
 from bistable.artifact.errors import RequestError
@@ -97,3 +98,10 @@ class BuildText:
 
 def _lowered(text: str) -> str:
     return text[:1].lower() + text[1:]
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """Return as a hint what may be meant by a word that is not known."""
+    names = list(known)
+    close = difflib.get_close_matches(word, names, n=1)
+    return f"did you mean {close[0]}?" if close else f"there are {', '.join(names)}"

@@ -1,6 +1,5 @@
 """From the bytes of a layout to what it asks for, with every mistake named by line, table and key."""
 
-import difflib
 import tomllib
 from collections.abc import Iterable, Mapping
 from importlib.resources import files
@@ -11,7 +10,7 @@ from typing import Any, Final
 from bistable.artifact.documents import check_text
 from bistable.artifact.errors import RequestError
 from bistable.artifact.image import ImageKind
-from bistable.artifact.spec.text import BuildText
+from bistable.artifact.spec.text import BuildText, suggestion
 from bistable.tools.boot.plan import DEFAULT_TRIES, Loader
 from bistable.tools.disk.layout.model import (
     DEFAULT_ERASE_BLOCK,
@@ -91,7 +90,7 @@ def _set(text: BuildText, setting: str, value: str) -> None:
     key = table.key(key_name) if table is not None else None
     if key is None:
         known = [f"{table.name}.{key.name}" for table in TABLES.values() for key in table.keys]
-        raise RequestError(f"cannot set {setting}: layouts have no such key", hint=_suggestion(setting, known))
+        raise RequestError(f"cannot set {setting}: layouts have no such key", hint=suggestion(setting, known))
     parsed: Any = value
     if key.form not in {Form.TEXT, Form.SIZE, Form.SIZE_OR_REST, Form.CHOICE}:
         try:
@@ -117,7 +116,7 @@ def _check(text: BuildText) -> None:
             continue
         table = TABLES.get(name)
         if table is None:
-            text.refuse("there is no such table", table=name, hint=_suggestion(name, [*TABLES, EXTRA.name]))
+            text.refuse("there is no such table", table=name, hint=suggestion(name, [*TABLES, EXTRA.name]))
         if not isinstance(content, dict):
             text.refuse("it is a table, not a value", table=name, hint=f"write [{name}] on a line of its own")
         _check_table(text, table, name, content)
@@ -142,7 +141,7 @@ def _check_table(text: BuildText, table: Table, name: str, content: Mapping[str,
         key = table.key(key_name)
         if key is None:
             names = [key.name for key in table.keys]
-            text.refuse("there is no such key", table=name, key=key_name, hint=_suggestion(key_name, names))
+            text.refuse("there is no such key", table=name, key=key_name, hint=suggestion(key_name, names))
         if not key.form.holds(value):
             text.refuse(
                 f"it must be {key.form.value}", table=name, key=key_name, hint=f"write {key_name} = {key.example}"
@@ -156,12 +155,6 @@ def _check_table(text: BuildText, table: Table, name: str, content: Mapping[str,
 
 def _listed(key: Key) -> str:
     return f"write one of {', '.join(key.choices)}"
-
-
-def _suggestion(word: str, known: Iterable[str]) -> str:
-    names = list(known)
-    close = difflib.get_close_matches(word, names, n=1)
-    return f"did you mean {close[0]}?" if close else f"there are {', '.join(names)}"
 
 
 class _Reading:

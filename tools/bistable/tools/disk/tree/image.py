@@ -7,9 +7,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bistable.artifact.errors import MachineError, RejectedError, RequestError
+from bistable.artifact.errors import RequestError
 from bistable.artifact.image import Entry, Kind
 from bistable.artifact.image.debugfs import Script, check, mode_field, run_script
+from bistable.artifact.image.edit import editing
 from bistable.artifact.image.ext.volume import ExtVolume
 from bistable.artifact.image.volume import find
 from bistable.tools.disk.tree.port import real_path
@@ -123,19 +124,7 @@ def changed_image(image: Path, *, epoch: int) -> Iterator[ImageTree]:
         RejectedError: the image is damaged.
         MachineError: it cannot be read or written, or a tool is missing or fails.
     """
-    try:
-        file = image.open("r+b", buffering=0)
-    except OSError as e:
-        raise MachineError(f"cannot change {image}: {e.strerror}") from e
-    with file, tempfile.TemporaryDirectory(prefix="bistable-") as staging:
-        volume = ExtVolume(file, image.name)
-        if not volume.superblock.is_clean:
-            raise RejectedError(
-                f"cannot change files in {image.name}: the file system is marked as not clean",
-                hint="run 'e2fsck -fp' on the image first",
-                rule="image.unclean",
-            )
-        check(file, image.name)
+    with editing(image) as (file, volume), tempfile.TemporaryDirectory(prefix="bistable-") as staging:
         tree = ImageTree(volume=volume, staging=Path(staging))
         yield tree
         if tree.new:
