@@ -1,25 +1,5 @@
-"""What all tests of the host tools share."""
+"""What the tests of the host tools share with all others."""
 
-import sys
-from pathlib import Path
+from every_run import pytest_collection_modifyitems
 
-import pytest
-from hypothesis import settings
-
-HERE = Path(__file__).parent
-
-# Helper modules lie beside the tests, those that make artifacts beside the artifact's; importlib mode finds neither.
-sys.path[:0] = [str(HERE), str(HERE.parent.parent / "artifact" / "tests")]
-
-# The same cases for everybody and no clock.
-settings.register_profile("repeatable", derandomize=True, deadline=None)
-settings.load_profile("repeatable")
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what takes long, unless it is asked for by its mark."""
-    if "slow" in config.getoption("-m"):
-        return
-    for item in items:
-        if item.get_closest_marker("slow") is not None:
-            item.add_marker(pytest.mark.skip(reason="takes long; run it with -m slow"))
+__all__ = ["pytest_collection_modifyitems"]
