@@ -4,7 +4,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from client_boot import DEVICES, A, B, Device
+from client_boot import A, B, Device
+from client_boot_devices import DEVICES
 
 from bistable.client.boot import CurrentSlot, Rearming, SlotStatus
 from bistable.client.errors import BootError

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 import pytest
-from client_boot import PAIR, A, B, CustomDevice
+from client_boot import PAIR, A, B
+from client_boot_devices import CustomDevice
 
 from bistable.client.boot import Bootloader, BootSettings, CurrentSlot, Rearming, make_bootloader
 from bistable.client.errors import BootError, ConfigError

@@ -8,7 +8,8 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
-from client_boot import PAIR, A, B, EfiDevice, load_option
+from client_boot import PAIR, A, B
+from client_boot_firmware import EfiDevice, load_option
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -5,7 +5,8 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
-from client_boot import A, B, SystemdBoot
+from client_boot import A, B
+from client_boot_firmware import SystemdBoot
 from client_firmware import GUID, SECTORS, START, SYSTEMD_BOOT, Machine
 
 from bistable.client.boot.efi.efivars import GLOBAL

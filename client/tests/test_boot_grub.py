@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from client_boot import GRUB_BLOCK, GRUB_OFFSETS, PAIR, SLOTS_FACTORY, A, B, GrubDevice, GrubFile, SlotsScript
+from client_boot import PAIR, SLOTS_FACTORY, A, B, SlotsScript
+from client_boot_grub import GRUB_BLOCK, GRUB_OFFSETS, GrubDevice, GrubFile
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule

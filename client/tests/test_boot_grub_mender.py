@@ -9,7 +9,8 @@ from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
-from client_boot import MENDER_FACTORY, PAIR, A, B, GrubFolders, grub_block, grub_variables
+from client_boot import MENDER_FACTORY, PAIR, A, B
+from client_boot_grub import GrubFolders, grub_block, grub_variables
 
 from bistable.client.boot import BootSettings, detect_backend, detect_scheme, make_bootloader
 from bistable.client.boot.grub.twodirs import DirectoryFiles, TwoDirectories, find_directory

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from client_boot import SystemdBootDevice
+from client_boot_firmware import SystemdBootDevice
 from client_slots import MIB, A, B, FakeBoot, Image, file_slots, make_file_system, mounting
 
 from bistable.client.boot.placing import Kernel, inside, kernel_files, place_files

@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
-from client_boot import PAIR, A, B, RaspberryDevice
+from client_boot import PAIR, A, B
+from client_boot_firmware import RaspberryDevice
 from hypothesis import given
 from hypothesis import strategies as st
 

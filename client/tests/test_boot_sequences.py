@@ -4,20 +4,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
-from client_boot import (
-    MENDER_FACTORY,
-    SLOTS_FACTORY,
-    A,
-    B,
-    Device,
-    EfiDevice,
-    GrubDevice,
-    MemoryStore,
-    MenderScript,
-    RaspberryDevice,
-    SlotsScript,
-    SystemdBootDevice,
-)
+from client_boot import MENDER_FACTORY, SLOTS_FACTORY, A, B, Device, MemoryStore, MenderScript, SlotsScript
+from client_boot_firmware import EfiDevice, RaspberryDevice, SystemdBootDevice
+from client_boot_grub import GrubDevice
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

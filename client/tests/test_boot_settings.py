@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import cast
 
 import pytest
-from client_boot import PAIR, SLOTS_FACTORY, EfiDevice, GrubDevice, GrubFile, GrubFolders, RaspberryDevice
+from client_boot import PAIR, SLOTS_FACTORY
 from client_boot import Device as Rig
+from client_boot_firmware import EfiDevice, RaspberryDevice
+from client_boot_grub import GrubDevice, GrubFile, GrubFolders
 
 from bistable.client.boot import BOOTLOADERS, Bootloader
 from bistable.client.boot.efi.loader import EfiBootloader

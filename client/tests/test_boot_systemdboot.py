@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
-from client_boot import A, B, SystemdBoot, SystemdBootDevice
+from client_boot import A, B
+from client_boot_firmware import SystemdBoot, SystemdBootDevice
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

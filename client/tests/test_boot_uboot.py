@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
-from client_boot import COPY, MENDER_FACTORY, PAIR, SLOTS_FACTORY, A, B, EnvironmentFile, UBootDevice, decode
+from client_boot import MENDER_FACTORY, PAIR, SLOTS_FACTORY, A, B
+from client_boot_uboot import COPY, EnvironmentFile, UBootDevice, decode
 
 from bistable.client.boot import Bootloader, BootSettings, Canary, Rearming, detect_scheme, make_bootloader
 from bistable.client.boot.uboot.environment import ToolEnvironment
