@@ -4,11 +4,13 @@ import gzip
 import lzma
 import os
 import re
+import shlex
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
+from commandline import call_program
 from disk_samples import DISK_TOOLS, GRUB, GRUB_TOOLS, UBOOT, call, in_image, layout, leftovers, small_root, table_of
 from hypothesis import given
 from hypothesis import strategies as st
@@ -409,3 +411,23 @@ def test_moving_mounts_twice_changes_nothing_more() -> None:
     once = moved_mounts(FSTAB, boot="12-34")
     assert moved_mounts(once.text, boot="12-34").text == once.text
     assert place(layout()).partition("boot").uuid not in once.text
+
+
+# --- what the README shows
+
+
+@GRUB_TOOLS
+def test_the_image_commands_in_the_readme_run(
+    pi: Path, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    pi.rename("raspios.img")
+    root.rename("rootfs")
+    Path("rootfs/boot/vmlinuz").write_text("kernel")
+    pi_layout(tmp_path)
+    Path("pi.toml").rename("board.toml")
+    readme = Path(__file__).resolve().parents[2] / "README.md"
+    lines = re.findall(r"^    bistable image (.*)$", readme.read_text(), re.MULTILINE)
+    commands = [shlex.split(line, comments=True) for line in lines]
+    codes = {words[0]: call_program("image", *words).code for words in commands}
+    assert codes == {"build": 0, "inspect": 0, "convert": 0}

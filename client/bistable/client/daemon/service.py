@@ -1,7 +1,6 @@
 """The service as applications and operators see it; it runs in the event loop, and gives work to the worker thread."""
 
 import asyncio
-import json
 import logging
 import random
 import uuid
@@ -14,6 +13,7 @@ from bistable.artifact.errors import BistableError
 from bistable.client.bus.failures import NotHeldError
 from bistable.client.bus.ports import Held, View
 from bistable.client.config import Loaded
+from bistable.client.daemon.answers import Tokens, describe_ended, describe_maps, describe_token
 from bistable.client.daemon.brake import Brake, StoppingError
 from bistable.client.daemon.inhibitors import Inhibitors
 from bistable.client.daemon.leader import Holding, Leader
@@ -71,8 +71,7 @@ class DaemonService:
         # A paused update asks a server that may take minutes to fail, and must hear everybody else in the meantime.
         self._asker = ThreadPoolExecutor(1, thread_name_prefix="asker")
         self._viewer = Viewer()
-        self._token_listeners: list[Callable[[str, str], None]] = []
-        self._tokens_told = 0
+        self._tokens = Tokens()
         self._record: Record | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._told_at = clock()
@@ -326,7 +325,7 @@ class DaemonService:
 
     def logged_in(self, standing: Standing) -> None:
         """Learn, in the worker thread, of another token."""
-        self._loop.call_soon_threadsafe(self._show_token, standing)
+        self._loop.call_soon_threadsafe(self._tokens.tell, standing)
 
     # --- the view
 
@@ -461,31 +460,11 @@ class DaemonService:
 
     def control_maps(self) -> str:
         """Return all maps and what they come to, as JSON."""
-        from bistable.client.maps import encode_map
-
-        maps = self._made.holding.maps
-        merged = maps.merged("" if self._record is None else self._record.id)
-        listed = [
-            {"source": entry.source.value, "map": encode_map(entry.control_map)}
-            for entry in maps.pool().entries.values()
-        ]
-        comes_to = {}
-        for point, decision in merged.items():
-            by = [f"{voice.source.value}:{voice.id}" for voice in decision.by]
-            comes_to[point.value] = {"action": decision.action.value, "by": by}
-        return json.dumps({"maps": listed, "merged": comes_to}, sort_keys=True)
+        return describe_maps(self._made.holding.maps, "" if self._record is None else self._record.id)
 
     async def history(self) -> Sequence[Mapping[str, str]]:
         """Return the updates that ended, the latest first."""
-        names = ("id", "artifact", "result", "error", "where")
-        return [
-            {
-                **{name: getattr(one, name) or "" for name in names},
-                "began": f"{one.began:.0f}",
-                "ended": f"{one.ended:.0f}",
-            }
-            for one in self._made.store.history()
-        ]
+        return [describe_ended(one) for one in self._made.store.history()]
 
     async def support_bundle(self) -> bytes:
         """Return a support bundle."""
@@ -495,8 +474,7 @@ class DaemonService:
 
     def token(self) -> tuple[str, str]:
         """Return the token of the server and the server's address."""
-        standing = self._made.standing()
-        return (standing.token or "", standing.server or "")
+        return describe_token(self._made.standing())
 
     async def fetch_token(self) -> bool:
         """Begin a login."""
@@ -506,23 +484,18 @@ class DaemonService:
         return True
 
     async def _login(self) -> None:
-        told = self._tokens_told
+        told = self._tokens.told
         try:
             await self._run(self._made.leader.login)
         except BistableError as e:
             log.info("%s", e.what)
-        if told == self._tokens_told:
+        if told == self._tokens.told:
             # Whoever asked waits for a signal, also if there is no token, or still the same.
-            self._show_token(self._made.standing())
+            self._tokens.tell(self._made.standing())
 
     def subscribe_token(self, listener: Callable[[str, str], None]) -> None:
         """Have `listener` called after each login attempt."""
-        self._token_listeners.append(listener)
-
-    def _show_token(self, standing: Standing) -> None:
-        self._tokens_told += 1
-        for listener in self._token_listeners:
-            listener(standing.token or "", standing.server or "")
+        self._tokens.subscribe(listener)
 
     def _refuse_busy(self, verb: str) -> None:
         if self._record is not None or self._coming:
