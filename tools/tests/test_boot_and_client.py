@@ -7,9 +7,12 @@ from boot_plans import plan_for
 from bistable.client.boot.grub.environment import GrubEnvironment, RawBlocks
 from bistable.client.boot.places import Place
 from bistable.client.boot.uboot.slots import parse_table
+from bistable.client.config.settings import GRUB_COPIES
 from bistable.client.model import SlotName
 from bistable.tools.boot import decide, prepare_boot
 from bistable.tools.boot.plan import Loader
+from bistable.tools.disk import load_layout
+from bistable.tools.disk.geometry import boot_plan, place
 
 PLAN = plan_for(Loader.GRUB)
 NAMES = (SlotName("a"), SlotName("b"))
@@ -51,3 +54,9 @@ def test_the_directory_by_which_grub_finds_the_copies_is_not_taken_for_something
     assert environment.read()["bistable_order"] == "a b"
     environment.write({"bistable_order": "a", "bistable_a_good": "1"})
     assert decide(PLAN, path.read_bytes()).order == ("a",)
+
+
+def test_without_a_setting_the_client_looks_where_an_image_has_the_copies() -> None:
+    plan = boot_plan(load_layout("x86-grub"), place(load_layout("x86-grub")))
+    assert plan.environment is not None
+    assert [int(copy.partition("@")[2], 0) for copy in GRUB_COPIES] == list(plan.environment.offsets)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from bistable.client.boot.detect import detect_backend, detect_scheme
 from bistable.client.boot.ports import Booted, Bootloader, Canary, CurrentSlot, Pair, Rearming, SlotStatus
+from bistable.client.config.settings import GRUB_COPIES
 from bistable.client.errors import ConfigError
 from bistable.client.model import SlotName
 
@@ -33,9 +34,6 @@ __all__ = [
 
 _T = TypeVar("_T")
 
-DEFAULT_COPIES: Final = ("PARTLABEL=boot-env@0", "PARTLABEL=boot-env@65536")
-"""Both on the partition that our images have for them."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BootSettings:
@@ -55,7 +53,7 @@ class BootSettings:
     """uboot: the program that sets the environment, if not one of the usual ones."""
     tool_config: Path | None = None
     """uboot: what the programs get as `-c`, if not their /etc/fw_env.config."""
-    grub_copies: Sequence[str] = DEFAULT_COPIES
+    grub_copies: Sequence[str] = GRUB_COPIES
     """grub: the places of the two copies of the environment, as `boot.places` has them."""
     grub_directory: Path | None = None
     """grub with the mender scheme: where its two folders are, if not at a known place."""

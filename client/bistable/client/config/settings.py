@@ -31,6 +31,9 @@ from bistable.client.config.kinds import (
     seconds,
 )
 
+GRUB_COPIES: Final = ("PARTLABEL=boot-env@0", "PARTLABEL=boot-env@0x100000")
+"""Where `bistable image` puts the two copies of GRUB's environment, unless a layout says otherwise."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceSettings:
@@ -113,7 +116,7 @@ class BootSettings:
         ),
     )
     grub_copies: tuple[str, ...] = field(
-        default=("PARTLABEL=boot-env@0", "PARTLABEL=boot-env@65536"),
+        default=GRUB_COPIES,
         metadata=setting(
             TEXTS,
             "Where the two copies of the environment of the back end `grub` are: a path, `PARTUUID=…` or "
