@@ -9,7 +9,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -242,15 +242,22 @@ class Peer(Device):
         return dict(sorted(found.items()))
 
 
+def _links_of(path: Path) -> Iterator[Path]:
+    """Yield what the links at `path` lead to, one after the other; the distribution's Python is behind several."""
+    while path.is_symlink():
+        path = path.parent / path.readlink()
+        yield path
+
+
 class Ours(Peer):
     """The device with our client."""
 
     data = Path("var/lib/bistable")
 
     def host_places(self) -> list[tuple[str, str]]:
-        interpreter, base = Path(sys.executable).resolve(), Path(sys.base_prefix)
-        python = interpreter if base == Path("/usr") else base
-        found = dict.fromkeys([str(python), str(REPOSITORY), sys.prefix])
+        base = Path(sys.base_prefix)
+        python = list(_links_of(Path(sys.executable))) if base == Path("/usr") else [base]
+        found = dict.fromkeys([*map(str, python), str(REPOSITORY), sys.prefix])
         inside = {place for place in found if any(Path(other) in Path(place).parents for other in found)}
         return [*super().host_places(), *((place, place[1:]) for place in found if place not in inside)]
 
