@@ -79,6 +79,8 @@ class Kiosk:
         self._memory, self._board = memory, board
         self._updates: Updates | None = None
         self._properties: dict[str, Any] = {}
+        self._changes: dict[str, Any] = {}
+        """What changed since all properties were asked for the last time."""
         self._present = False
         self._hold: tuple[int, tuple[str, ...], str] | None = None
         self._let_go = ""
@@ -121,11 +123,14 @@ class Kiosk:
         async with self._turn:
             self._release()
             self._let_go = self._later = ""
+            self._changes = {}
             try:
                 await self._hold_points()
                 self._forget_retry()
             finally:  # who may hold nothing may still read
-                self._properties = dict(await self._updates.properties())
+                # A change that was sent before the answer is in it, and is the newest of its name up to there: so it is
+                # right to apply all of them. One sent after it may be handled first, and would be lost otherwise.
+                self._properties = {**await self._updates.properties(), **self._changes}
                 self._present, self._noted = True, ""
                 self._show()
         await self._settle()
@@ -164,8 +169,9 @@ class Kiosk:
         self._show()
 
     def _changed(self, changes: Mapping[str, Any]) -> None:
+        self._changes.update(changes)
         if not self._present:
-            return  # all that is before the answer to GetAll is in it
+            return
         self._properties.update(changes)
         self._show()
         self._spawn(self._settle())
