@@ -10,6 +10,7 @@ from bistable.qemu.crash import Prefix
 from bistable.qemu.survey import Judged, choose
 from bistable.qemu.sweep import Swept, as_text, summary
 
+MAKEFILE = Path(__file__).parents[1] / "Makefile"
 GOOD = Swept(
     machine="arm64-uboot",
     scenario="commit",
@@ -68,7 +69,13 @@ def test_a_seed_chooses_the_same_cuts_again() -> None:
     assert choose(OneWrite(), known, 9, seed=4) != choose(OneWrite(), known, 9, seed=5)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("words", [[], ["--output", "x", "--machines", "toaster"], ["--output", "x", "--seed", "a"]])
+def test_the_sweep_of_make_needs_no_more_words_than_it_is_given() -> None:
+    (recipe,) = [line for line in MAKEFILE.read_text("utf-8").splitlines() if "bistable.qemu.sweep" in line]
+    words = recipe.partition("bistable.qemu.sweep")[2].split()
+    assert sweep._arguments(words).output == Path("build", "cuts")
+
+
+@pytest.mark.parametrize("words", [["--output", "x", "--machines", "toaster"], ["--output", "x", "--seed", "a"]])
 def test_a_command_line_that_makes_no_sense_is_refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         sweep.main(words)

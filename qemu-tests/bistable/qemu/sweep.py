@@ -1,6 +1,6 @@
 """Cut the power of recorded updates everywhere: check all cuts without a boot, and boot a sample.
 
-    python -m bistable.qemu.sweep --output DIR [--machines ...] [--scenarios ...] [--seed N] [--losses N] [--boots N]
+    python -m bistable.qemu.sweep [--output DIR] [--machines ...] [--scenarios ...] [--seed N] [--losses N] [--boots N]
 
 With the same directory it goes on where it was interrupted. With --cut one cut is made and booted again by its name.
 """
@@ -26,6 +26,7 @@ from bistable.qemu.stage import prepare
 from bistable.qemu.survey import Film, Judged, choose
 from bistable.qemu.trial import Depth, Outcome, boot_cut
 
+FOLDER: Final = Path("build", "cuts")
 MACHINES: Final = (Kind.X86_64_GRUB, Kind.ARM64_UBOOT)
 REPEATED: Final = 8
 """Of so many boots, one repeats the update; of half as many, the client recovers in one."""
@@ -209,7 +210,9 @@ def as_text(result: Mapping[str, Any]) -> str:
 
 def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bistable.qemu.sweep", description=__doc__.partition("\n")[0])
-    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="where the results are kept")
+    parser.add_argument(
+        "--output", type=Path, default=FOLDER, metavar="DIR", help=f"where the results are kept ({FOLDER})"
+    )
     parser.add_argument("--machines", nargs="+", type=Kind, default=MACHINES, metavar="KIND", help="kinds of machines")
     parser.add_argument("--scenarios", nargs="+", type=Scenario, default=tuple(Scenario), metavar="NAME")
     parser.add_argument("--seed", type=int, default=1, help="chooses what is lost, and what is booted")
