@@ -2,7 +2,7 @@
 
 from bistable.tools.boot.decide import CopyState, Decision, SlotState, decide
 from bistable.tools.boot.plan import BootFiles, BootPlan, EnvironmentPlace, Loader, SlotPlace
-from bistable.tools.boot.prepare import prepare_boot
+from bistable.tools.boot.prepare import prepare_boot, prepare_scripts
 
 __all__ = [
     "BootFiles",
@@ -15,4 +15,5 @@ __all__ = [
     "SlotState",
     "decide",
     "prepare_boot",
+    "prepare_scripts",
 ]

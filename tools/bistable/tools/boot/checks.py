@@ -38,7 +38,7 @@ def check_plan(plan: BootPlan) -> None:
     if plan.architecture not in ARCHITECTURES:
         raise _cannot(f"the architecture {quoted(plan.architecture)} is none of {', '.join(ARCHITECTURES)}")
     _check_partitions(plan)
-    for path in (plan.kernel, plan.initrd, plan.devicetree):
+    for path in (plan.kernel, plan.initrd, plan.devicetree, plan.grub_prefix):
         if path is not None:
             _check_path(path)
     _check_arguments(plan.arguments)

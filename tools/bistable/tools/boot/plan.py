@@ -7,6 +7,7 @@ from pathlib import PurePosixPath
 from typing import Final
 
 DEFAULT_TRIES: Final = 3
+GRUB_PREFIX: Final = PurePosixPath("/grub")
 
 
 class Loader(StrEnum):
@@ -75,6 +76,8 @@ class BootPlan:
     tries: int = DEFAULT_TRIES
     addresses: Mapping[str, int] = field(default_factory=dict)
     """U-Boot: name -> where in memory, for boards that lack kernel_addr_r, ramdisk_addr_r, scriptaddr or fdt_addr_r."""
+    grub_prefix: PurePosixPath = GRUB_PREFIX
+    """Where GRUB looks for grub.cfg, on the partition that it was started from."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,7 @@
 """Everything that a disk needs so that it boots by a plan."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Final
 
@@ -9,7 +10,7 @@ from bistable.client.boot.systemdboot.entries import entry_name, render_entry
 from bistable.client.model import SlotName
 from bistable.tools.boot import envfiles, grubenv, ubootenv
 from bistable.tools.boot.checks import check_plan
-from bistable.tools.boot.efiprograms import grub_image, systemd_boot
+from bistable.tools.boot.efiprograms import efi_program, program_content
 from bistable.tools.boot.legacy import build_script
 from bistable.tools.boot.plan import BootFiles, BootPlan, Loader
 from bistable.tools.boot.render import END, SEQUENCE, command_line, fallback_script, grub_script, uboot_script
@@ -24,8 +25,7 @@ INITRD: Final = "initrd.img"
 LOADER_CONF: Final = b"timeout 0\neditor no\nauto-entries no\nauto-firmware no\n"
 """For systemd-boot. No default: it would be started whatever has been counted."""
 
-REMOVABLE: Final = PurePosixPath("EFI/BOOT")
-"""Where UEFI looks on a disk that it knows nothing of."""
+GRUB_CONFIG: Final = "grub.cfg"
 
 
 def prepare_boot(plan: BootPlan) -> BootFiles:
@@ -34,6 +34,19 @@ def prepare_boot(plan: BootPlan) -> BootFiles:
     Raises:
         RequestError: the plan cannot be.
         MachineError: a program that this needs is missing or fails.
+    """
+    files = prepare_scripts(plan)
+    wanted = efi_program(plan)
+    if wanted is None:
+        return files
+    return replace(files, boot={wanted.path: program_content(wanted.program, plan), **files.boot})
+
+
+def prepare_scripts(plan: BootPlan) -> BootFiles:
+    """Return all that `prepare_boot` does but the EFI program: scripts, settings and the environment.
+
+    Raises:
+        RequestError: the plan cannot be.
     """
     check_plan(plan)
     return MAKERS[plan.loader](plan)
@@ -64,14 +77,12 @@ def _uboot_environment(plan: BootPlan) -> Mapping[int, bytes]:
 
 
 def _grub(plan: BootPlan) -> BootFiles:
-    name, image = grub_image(plan.architecture)
     place = plan.environment
     assert place is not None
     variables = _fresh(plan)
     return BootFiles(
         boot={
-            REMOVABLE / name: image,
-            PurePosixPath("grub/grub.cfg"): grub_script(plan).encode("ascii"),
+            _grub_config(plan): grub_script(plan).encode("ascii"),
         },
         environment={
             envfiles.START: envfiles.directory(place.offsets, grubenv.SIZE),
@@ -85,14 +96,12 @@ def _grub(plan: BootPlan) -> BootFiles:
 
 
 def _systemd_boot(plan: BootPlan) -> BootFiles:
-    name, image = systemd_boot(plan.architecture)
     first = plan.slots[0]
     entry = render_entry(
         SlotName(first.name), version=1, options=command_line(plan, first), initrd=plan.initrd is not None
     )
     return BootFiles(
         boot={
-            REMOVABLE / name: image,
             PurePosixPath("loader/loader.conf"): LOADER_CONF,
             PurePosixPath("loader/entries") / entry_name(SlotName(first.name), None): entry,
             **_options(plan),
@@ -104,15 +113,10 @@ def _systemd_boot(plan: BootPlan) -> BootFiles:
 
 
 def _efi(plan: BootPlan) -> BootFiles:
-    # The firmware has no entries for a disk that it has not seen, and may lose those it has: then it starts this, which
+    # The firmware has no entries for a disk that it has not seen, and may lose those it has: then it starts GRUB, which
     # boots the first slot that can be loaded, and counts nothing.
-    name, image = grub_image(plan.architecture)
     return BootFiles(
-        boot={
-            REMOVABLE / name: image,
-            PurePosixPath("grub/grub.cfg"): fallback_script(plan).encode("ascii"),
-            **_options(plan),
-        },
+        boot={_grub_config(plan): fallback_script(plan).encode("ascii"), **_options(plan)},
         environment={},
         root=root_files(plan),
         placed=_placed(plan),
@@ -138,6 +142,10 @@ def _raspberry_pi(plan: BootPlan) -> BootFiles:
             for slot in plan.slots
         },
     )
+
+
+def _grub_config(plan: BootPlan) -> PurePosixPath:
+    return plan.grub_prefix.relative_to("/") / GRUB_CONFIG
 
 
 def _options(plan: BootPlan) -> Mapping[PurePosixPath, bytes]:

@@ -10,10 +10,11 @@ _HERE: Final = "bistable.tools.cli"
 COMMANDS: Final = {
     "build": f"{_HERE}.image_build:build",
     "convert": f"{_HERE}.image_convert:convert",
+    "files": f"{_HERE}.image_files:files",
     "inspect": f"{_HERE}.image_inspect:inspect",
 }
 
 
 @click.group(cls=LazyGroup, table=COMMANDS)
 def image() -> None:
-    """Build, convert and inspect disk images with two slots."""
+    """Build, convert and inspect disk images with two slots, and write files for other image builders."""

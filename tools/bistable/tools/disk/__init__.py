@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from bistable.tools.disk.build import BuildOptions, BuiltDisk, build_disk
     from bistable.tools.disk.client import Start, client_source, install_client
     from bistable.tools.disk.convert import Converted, ConvertOptions, convert_disk
+    from bistable.tools.disk.files import FilesOptions, WrittenFiles, write_files
     from bistable.tools.disk.inspect import Report, inspect_disk
     from bistable.tools.disk.layout import Layout, layout_names, load_layout, parse_layout
     from bistable.tools.disk.outputs import Outputs
@@ -17,6 +18,7 @@ _HOMES: Final = {
     "client": ("Start", "client_source", "install_client"),
     "outputs": ("Outputs",),
     "convert": ("ConvertOptions", "Converted", "convert_disk"),
+    "files": ("FilesOptions", "WrittenFiles", "write_files"),
     "inspect": ("Report", "inspect_disk"),
     "layout": ("Layout", "layout_names", "load_layout", "parse_layout"),
 }
@@ -28,10 +30,12 @@ __all__ = [
     "BuiltDisk",
     "ConvertOptions",
     "Converted",
+    "FilesOptions",
     "Layout",
     "Outputs",
     "Report",
     "Start",
+    "WrittenFiles",
     "build_disk",
     "client_source",
     "convert_disk",
@@ -40,4 +44,5 @@ __all__ = [
     "layout_names",
     "load_layout",
     "parse_layout",
+    "write_files",
 ]

@@ -6,19 +6,19 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, Final
+from typing import BinaryIO
 
 from bistable.artifact.errors import MachineError, RequestError
 from bistable.artifact.files import replacing, write_all
 from bistable.artifact.image import ImageKind, ImageOptions, make_image, read_file
-from bistable.artifact.image.options import EXT4_FEATURES
 from bistable.artifact.image.tree import TreeBuilder
 from bistable.tools.boot.plan import BootFiles, BootPlan
 from bistable.tools.disk import geometry as places
 from bistable.tools.disk.bmap import Used, block_map, mapped_bytes
-from bistable.tools.disk.description import DESCRIPTION, describe
+from bistable.tools.disk.bootcontents import boot_contents, host_files
 from bistable.tools.disk.fat import FatWish, make_fat
-from bistable.tools.disk.geometry import Geometry, Partition, boot_plan, filled_slots, identity, place
+from bistable.tools.disk.filesystems import WRITABLE_FEATURES, ext4_label, ext4_uuid, fat_label, fat_serial
+from bistable.tools.disk.geometry import Geometry, Partition, boot_plan, filled_slots, place
 from bistable.tools.disk.layout.model import ExtraKind, ExtraWish, Layout
 from bistable.tools.disk.outputs import Outputs, open_disk
 from bistable.tools.disk.slotimage import SlotImage, SlotWish, make_slot_image
@@ -28,20 +28,12 @@ from bistable.tools.disk.system import (
     check_readable,
     check_system,
     check_unchangeable,
+    init_of,
     memory_files,
     mounts_of,
 )
 from bistable.tools.disk.table import write_table
 from bistable.tools.disk.tree import BuildingTree, Change, ReadableTree, RootTree
-
-WRITABLE_FEATURES: Final = tuple(name for name in EXT4_FEATURES if name != "metadata_csum")
-"""For file systems that are written to. The kernel writes the superblock past the journal, twice in each boot; it is
-two sectors, and if the power goes between them, its checksum is wrong and nothing can be mounted until e2fsck has been
-told to use a copy, which small file systems do not have. Without checksum both halves are as good as before."""
-
-_BOOT_LABEL: Final = "BOOT"
-CONFIG: Final = PurePosixPath("config.txt")
-"""What the firmware of a Raspberry Pi reads."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,11 +126,11 @@ def _slot_wish(
         if options.change is not None:
             options.change(tree)
         check_system(tree, plan, name)
-        add_to_system(tree, files.root, mounts_of(tree, geometry, plan.loader))
+        add_to_system(tree, files.root, mounts_of(geometry, plan.loader, init_of(tree)))
 
     def check(tree: ReadableTree) -> None:
         check_system(tree, plan, name)
-        check_unchangeable(tree, files.root, mounts_of(tree, geometry, plan.loader), name)
+        check_unchangeable(tree, files.root, mounts_of(geometry, plan.loader, init_of(tree)), name)
 
     return SlotWish(
         size=layout.slots.size,
@@ -186,29 +178,10 @@ class _Filling:
             yield Used(partition=partition, size=size)
 
     def _boot(self, root: Path, plan: BootPlan, files: BootFiles) -> None:
-        content: dict[PurePosixPath, bytes | Path] = {}
-        host = dict(_host_files(self.layout.boot_files))
-        if places.has_slot_boots(plan.loader):
-            self._slot_boots(host, root, plan, files)
-        else:
-            content |= host
-        content |= files.boot
-        content |= self._taken(root, files.placed)
-        content[DESCRIPTION] = describe(self.layout, self.geometry, plan)
-        self._fat(self.geometry.partition(places.BOOT), _BOOT_LABEL, content)
-
-    def _slot_boots(self, host: Mapping[PurePosixPath, Path], root: Path, plan: BootPlan, files: BootFiles) -> None:
-        """Fill the slots' own boot partitions: what the layout adds, what the plan says, and the kernel of the slot."""
-        wanted = {PurePosixPath(path.name): path for path in (plan.kernel, plan.initrd, plan.devicetree) if path}
-        kernel = self._taken(root, wanted)
-        for name, system in zip(places.SLOT_BOOTS, places.SLOTS, strict=True):
-            content: dict[PurePosixPath, bytes | Path] = {**host}
-            for path, lines in files.slots[name[-1]].items():
-                before = host[path].read_bytes() + b"\n[all]\n" if path == CONFIG and path in host else b""
-                content[path] = before + lines
-            if system in filled_slots(self.layout):
-                content |= kernel
-            self._fat(self.geometry.partition(name), name.upper(), content)
+        """Fill the boot partitions."""
+        for wanted in boot_contents(self.layout, self.geometry, plan, files):
+            content = {**wanted.files, **self._taken(root, wanted.placed)}
+            self._fat(self.geometry.partition(wanted.partition), wanted.label, content)
 
     def _taken(self, root: Path, wanted: Mapping[PurePosixPath, PurePosixPath]) -> dict[PurePosixPath, Path]:
         """Take files out of the slot's image; return path on the boot partition -> a copy here."""
@@ -224,7 +197,7 @@ class _Filling:
             start=partition.start,
             size=partition.size,
             label=label,
-            serial=identity(self.layout, f"fat {partition.name}").node & 0xFFFFFFFF,
+            serial=fat_serial(self.layout, partition.name),
             time=self.time,
         )
         make_fat(self.disk, wish, content)
@@ -237,8 +210,8 @@ class _Filling:
     def _extra(self, extra: ExtraWish) -> None:
         partition = self.geometry.partition(extra.name)
         if extra.filesystem is ExtraKind.FAT:
-            found = {} if extra.content is None else dict(_host_files({PurePosixPath(): extra.content}))
-            self._fat(partition, extra.name[:11].upper(), found)
+            found = {} if extra.content is None else dict(host_files({PurePosixPath(): extra.content}))
+            self._fat(partition, fat_label(extra.name), found)
         elif extra.filesystem is ExtraKind.EXT4:
             with self._content_of(extra.content) as source:
                 image = self._ext4(extra.name, source, {})
@@ -259,8 +232,8 @@ class _Filling:
             kind=ImageKind.EXT4,
             epoch=self.time,
             size=self.geometry.partition(name).size,
-            label=name[:16],
-            uuid=identity(self.layout, f"ext4 {name}"),
+            label=ext4_label(name),
+            uuid=ext4_uuid(self.layout, name),
             features=WRITABLE_FEATURES,
         )
 
@@ -285,16 +258,3 @@ class _Filling:
         with tempfile.TemporaryDirectory(dir=self.staging) as empty:
             os.utime(empty, (self.time, self.time))
             yield Path(empty)
-
-
-def _host_files(wanted: Mapping[PurePosixPath, Path]) -> Iterator[tuple[PurePosixPath, Path]]:
-    """Yield path in the partition and file of this machine; directories are taken with all that is in them."""
-    for inside, path in wanted.items():
-        if path.is_dir():
-            for found in sorted(path.rglob("*")):
-                if found.is_file():
-                    yield inside / found.relative_to(path), found
-        elif path.is_file():
-            yield inside, path
-        else:
-            raise RequestError(f"cannot read {path}, which the layout puts into the boot partition: it is not there")

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import Final
 
@@ -39,6 +40,13 @@ _BOOT_MOUNTS: Final[Mapping[Loader, str]] = {
 """Boot loaders to which the client speaks by files on the boot partition, and where it looks for them."""
 
 
+class Init(StrEnum):
+    """What starts the system in a slot, and mounts what its table says."""
+
+    SYSTEMD = "systemd"
+    OTHER = "other"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mount:
     """Where something is mounted, and the line of the table that says so."""
@@ -53,6 +61,17 @@ def add_to_system(tree: RootTree, files: Mapping[PurePosixPath, bytes], mounts: 
     Raises:
         RequestError: it cannot be put there.
     """
+    add_beside_table(tree, files, mounts)
+    table = (tree.read(FSTAB) or b"").decode("utf-8", "surrogateescape")
+    tree.file(FSTAB, fstab_with(table, mounts).encode("utf-8", "surrogateescape"))
+
+
+def add_beside_table(tree: RootTree, files: Mapping[PurePosixPath, bytes], mounts: Sequence[Mount]) -> None:
+    """Put into a slot all that `add_to_system` does, but leave its table of mounts alone.
+
+    Raises:
+        RequestError: it cannot be put there.
+    """
     for path, content in sorted(files.items()):
         tree.file(_absolute(path), content)
     tree.file(SETTINGS, _SETTINGS.encode())
@@ -60,8 +79,6 @@ def add_to_system(tree: RootTree, files: Mapping[PurePosixPath, bytes], mounts: 
         tree.directory(mount.point)
     if tree.kind(MEMORY_LINK) is None:
         tree.link(MEMORY_LINK, MEMORY)
-    table = (tree.read(FSTAB) or b"").decode("utf-8", "surrogateescape")
-    tree.file(FSTAB, fstab_with(table, mounts).encode("utf-8", "surrogateescape"))
 
 
 def check_system(tree: ReadableTree, plan: BootPlan, name: str) -> None:
@@ -125,10 +142,15 @@ def check_unchangeable(
             )
 
 
-def mounts_of(tree: ReadableTree, geometry: Geometry, loader: Loader) -> tuple[Mount, ...]:
+def init_of(tree: ReadableTree) -> Init:
+    """Return what starts the system in a slot."""
+    return Init.SYSTEMD if any(tree.kind(path) is Kind.FILE for path in _SYSTEMD) else Init.OTHER
+
+
+def mounts_of(geometry: Geometry, loader: Loader, init: Init) -> tuple[Mount, ...]:
     """Return what the system in a slot mounts of the disk."""
     # On other systems this option is an error: busybox gives it to the kernel.
-    patience = _PATIENCE if any(tree.kind(path) is Kind.FILE for path in _SYSTEMD) else ""
+    patience = _PATIENCE if init is Init.SYSTEMD else ""
     line = f"PARTUUID={geometry.partition(DATA).uuid} {DATA_MOUNT} ext4 defaults,noatime{patience} 0 2"
     data = Mount(point=DATA_MOUNT, line=line)
     point = _BOOT_MOUNTS.get(loader)

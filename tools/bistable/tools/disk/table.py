@@ -59,11 +59,23 @@ def _script(geometry: Geometry, loader: Loader) -> Iterator[str]:
 
 
 def _kind(table: TableKind, partition: Partition, loader: Loader) -> str:
+    kind = partition_type(table, partition.name)
+    mark = is_marked(table, partition.name, loader)
+    if table is TableKind.MBR:
+        return f"type={kind}{', bootable' if mark else ''}"
+    attributes = ', attrs="LegacyBIOSBootable"' if mark else ""
+    return f'type={kind}, uuid={partition.uuid.upper()}, name="{partition.name}"{attributes}'
+
+
+def partition_type(table: TableKind, name: str) -> str:
+    """Return the type of the partition called `name`: a GUID, or the hexadecimal digits of an MBR's."""
     if table is TableKind.MBR:
         fat = dict.fromkeys((BOOT, *SLOT_BOOTS), _MBR_FAT)
-        kind = {**fat, ENVIRONMENT: _MBR_RESERVED}.get(partition.name, _MBR_LINUX)
-        return f"type={kind}{', bootable' if partition.name == BOOT else ''}"
-    kind = {BOOT: _SYSTEM, ENVIRONMENT: _RESERVED, **dict.fromkeys(SLOT_BOOTS, _BASIC)}.get(partition.name, _LINUX)
+        return {**fat, ENVIRONMENT: _MBR_RESERVED}.get(name, _MBR_LINUX)
+    return {BOOT: _SYSTEM, ENVIRONMENT: _RESERVED, **dict.fromkeys(SLOT_BOOTS, _BASIC)}.get(name, _LINUX)
+
+
+def is_marked(table: TableKind, name: str, loader: Loader) -> bool:
+    """Return whether the partition called `name` is marked as the one to boot from."""
     # U-Boot looks for boot scripts on partitions with this mark.
-    mark = ', attrs="LegacyBIOSBootable"' if partition.name == BOOT and loader is not Loader.GRUB else ""
-    return f'type={kind}, uuid={partition.uuid.upper()}, name="{partition.name}"{mark}'
+    return name == BOOT and (table is TableKind.MBR or loader is not Loader.GRUB)

@@ -9,7 +9,8 @@ from typing import Final
 from bistable.artifact.errors import MachineError, RequestError
 from bistable.artifact.image import open_image
 from bistable.tools.boot.plan import Loader
-from bistable.tools.disk.build import CONFIG, BuildOptions, BuiltDisk, build_disk
+from bistable.tools.disk.bootcontents import CONFIG
+from bistable.tools.disk.build import BuildOptions, BuiltDisk, build_disk
 from bistable.tools.disk.client import (
     ClientSource,
     Configuration,
