@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from bistable.tools.disk.files import WrittenFiles
 
 SYSTEM: Final = "System"
+WIC: Final = "Names in disk.wks, of files that wic takes"
 
 
 @command(
@@ -44,6 +45,24 @@ SYSTEM: Final = "System"
     section=SYSTEM,
     help="What starts the system in the slots: fstab has options that only systemd understands.",
 )
+@option(
+    "--slot-file",
+    metavar="PATH",
+    section=WIC,
+    help="The image of both slots. By default rootfs.ext4, or what the layout says.",
+)
+@option(
+    "--environment-file",
+    metavar="PATH",
+    section=WIC,
+    help="The content of the partition boot-env, or none. By default boot-env.img; with uboot-environment none.",
+)
+@option(
+    "--data-dir",
+    metavar="PATH",
+    section=WIC,
+    help="The directory with the content of the data partition, or none. By default data.",
+)
 @settings_option
 @option(
     "-o",
@@ -57,7 +76,15 @@ SYSTEM: Final = "System"
 @output_options
 @click.argument("layout", metavar="LAYOUT")
 def files(
-    layout: str, grub_prefix: PurePosixPath, init: str, settings: Sequence[str], output: Path, console: Console
+    layout: str,
+    grub_prefix: PurePosixPath,
+    init: str,
+    slot_file: str | None,
+    environment_file: str | None,
+    data_dir: str | None,
+    settings: Sequence[str],
+    output: Path,
+    console: Console,
 ) -> None:
     """Write what another image builder has to put on a disk with two slots.
 
@@ -65,11 +92,14 @@ def files(
     settings of the client, lines for fstab, and the partitions in disk.json. Neither a root file system nor a boot
     loader is needed. What is in DIR: docs/reference/layout.md.
     """
-    from bistable.tools.disk.files import FilesOptions, write_files
+    from bistable.tools.disk.files import FilesOptions, KickstartTexts, write_files
     from bistable.tools.disk.system import Init
 
-    wanted = loaded_layout(layout, settings)
-    written = write_files(wanted, output, FilesOptions(grub_prefix=grub_prefix, init=Init(init), epoch=epoch()))
+    texts = KickstartTexts(slot_file=slot_file, environment_file=environment_file, data_dir=data_dir)
+    options = FilesOptions(grub_prefix=grub_prefix, init=Init(init), texts=texts, epoch=epoch())
+    written = write_files(loaded_layout(layout, settings), output, options)
+    for remark in written.remarks:
+        console.warn(remark)
     console.result(_view(written))
 
 
@@ -86,6 +116,7 @@ def _view(written: "WrittenFiles") -> View:
             "files": [{"path": str(file.path), "purpose": file.purpose} for file in written.files],
             "partitions": written.document["partitions"],
             "needed": needed,
+            "remarks": list(written.remarks),
         },
         lines=[
             f"wrote {clean(str(written.output))}, {len(written.files)} files",

@@ -43,7 +43,7 @@ def make_fat(file: BinaryIO, wish: FatWish, content: Mapping[PurePosixPath, byte
         MachineError: a tool is missing or fails.
     """
     blocks = wish.size // 1024
-    width, cluster = _shape(wish.size)
+    width, cluster = fat_shape(wish.size)
     run(
         [
             *("mkfs.fat", "--offset", str(wish.start // SECTOR), "--invariant", "-n", wish.label),
@@ -56,7 +56,7 @@ def make_fat(file: BinaryIO, wish: FatWish, content: Mapping[PurePosixPath, byte
         _copy(f"{open_path(file)}@@{wish.start}", wish, content, Path(staging))
 
 
-def _shape(size: int) -> tuple[int, int]:
+def fat_shape(size: int) -> tuple[int, int]:
     """Return the width of the table, in bits, and the sectors of a cluster; firmware reads all three kinds.
 
     The kind follows from the number of clusters alone, so a number that is near a border is avoided.

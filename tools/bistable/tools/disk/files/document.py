@@ -57,9 +57,9 @@ def disk_document(
     }
 
 
-def disk_json(document: dict[str, Any]) -> bytes:
-    """Return the bytes of `disk.json`."""
-    return (json.dumps(document, indent=1) + "\n").encode()
+def disk_json(document: dict[str, Any]) -> str:
+    """Return the text of `disk.json`."""
+    return json.dumps(document, indent=1) + "\n"
 
 
 def needed(plan: BootPlan, contents: Sequence[BootContent]) -> Iterator[dict[str, Any]]:

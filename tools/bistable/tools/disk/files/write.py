@@ -13,32 +13,43 @@ from bistable.artifact.errors import MachineError, RequestError
 from bistable.tools.boot.plan import GRUB_PREFIX, BootFiles, BootPlan
 from bistable.tools.disk.bootcontents import BootContent, boot_contents
 from bistable.tools.disk.files.document import disk_document, disk_json
+from bistable.tools.disk.files.kickstart import KickstartTexts, check_texts, kickstart, obstacle
+from bistable.tools.disk.files.uboot import LOADERS as UBOOTS
+from bistable.tools.disk.files.uboot import uboot_config
 from bistable.tools.disk.geometry import ENVIRONMENT, Geometry, boot_plan, place
 from bistable.tools.disk.layout.model import Layout
 from bistable.tools.disk.system import Init, Mount, add_beside_table, memory_files, mounts_of
 from bistable.tools.disk.tree import FolderTree
 
 DESCRIPTION: Final = "disk.json"
+KICKSTART: Final = "disk.wks"
 TABLE: Final = "fstab"
 ROOT: Final = "root"
 DATA: Final = "data"
 ENVIRONMENT_IMAGE: Final = f"{ENVIRONMENT}.img"
+UBOOT: Final = "uboot.config"
 
 _PURPOSES: Final[Mapping[str, str]] = {
     DESCRIPTION: "the partitions, and what has to come from elsewhere",
+    KICKSTART: "the same for wic",
     TABLE: "the lines for /etc/fstab of both slots",
     ROOT: "for the root file system of both slots",
     DATA: "for the partition data",
     ENVIRONMENT_IMAGE: f"the content of the partition {ENVIRONMENT}",
+    UBOOT: "what U-Boot has to be built with",
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FilesOptions:
-    """How the files are written; `epoch` (SOURCE_DATE_EPOCH) is the time of all of them, None: 0."""
+    """How the files are written; `epoch` (SOURCE_DATE_EPOCH) is the time of all of them, None: 0.
+
+    `texts` are what the kickstart of wic calls files that are made elsewhere.
+    """
 
     grub_prefix: PurePosixPath = GRUB_PREFIX
     init: Init = Init.SYSTEMD
+    texts: KickstartTexts = field(default_factory=KickstartTexts)
     epoch: int | None = None
 
 
@@ -52,13 +63,14 @@ class WrittenFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WrittenFiles:
-    """A folder that was written. `needed` is what the disk needs beside it, as `disk.json` says it."""
+    """A folder that was written; `document` is what `disk.json` holds, remarks are for people."""
 
     output: Path
     geometry: Geometry
     plan: BootPlan
     files: tuple[WrittenFile, ...]
     document: Mapping[str, Any] = field(repr=False)
+    remarks: tuple[str, ...]
 
 
 def write_files(layout: Layout, output: Path, options: FilesOptions | None = None) -> WrittenFiles:
@@ -73,17 +85,31 @@ def write_files(layout: Layout, output: Path, options: FilesOptions | None = Non
     from bistable.tools.boot import prepare_scripts
 
     options = options or FilesOptions()
+    check_texts(options.texts)
     geometry = place(layout)
     plan = replace(boot_plan(layout, geometry), grub_prefix=options.grub_prefix)
     boot_files = prepare_scripts(plan)
     contents = tuple(boot_contents(layout, geometry, plan, boot_files))
     document = disk_document(layout, geometry, plan, contents)
+    mounts = mounts_of(geometry, plan.loader, options.init)
+    why_not = obstacle(layout, geometry)
+    texts = {
+        DESCRIPTION: disk_json(document),
+        TABLE: "".join(f"{mount.line}\n" for mount in mounts),
+        **({} if why_not else {KICKSTART: kickstart(layout, geometry, plan, options.texts)}),
+        **({UBOOT: uboot_config(layout, geometry, plan)} if plan.loader in UBOOTS else {}),
+    }
     with _appearing(output) as folder:
-        _Writing(folder, layout, geometry, options.epoch or 0).everything(
-            boot_files, contents, mounts_of(geometry, plan.loader, options.init), document
-        )
+        _Writing(folder, layout, geometry, options.epoch or 0).everything(texts, boot_files, contents, mounts)
         files = tuple(_listed(folder))
-    return WrittenFiles(output=output, geometry=geometry, plan=plan, files=files, document=document)
+    return WrittenFiles(
+        output=output,
+        geometry=geometry,
+        plan=plan,
+        files=files,
+        document=document,
+        remarks=(f"no {KICKSTART}: {why_not}",) if why_not else (),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,15 +123,15 @@ class _Writing:
 
     def everything(
         self,
+        texts: Mapping[str, str],
         boot_files: BootFiles,
         contents: Sequence[BootContent],
         mounts: Sequence[Mount],
-        document: dict[str, Any],
     ) -> None:
-        """Write everything."""
+        """Write everything; `texts` lie at the top."""
         top = FolderTree(self.folder)
-        top.file(f"/{DESCRIPTION}", disk_json(document))
-        top.file(f"/{TABLE}", "".join(f"{mount.line}\n" for mount in mounts).encode())
+        for name, text in texts.items():
+            top.file(f"/{name}", text.encode("utf-8", "surrogateescape"))
         for content in contents:
             top.directory(f"/{content.partition}")
             for path, file in content.files.items():
