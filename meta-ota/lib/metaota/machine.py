@@ -1,0 +1,89 @@
+"""What follows from the machine: its processor, its boot loader, the files that this one reads first."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    # Hosts of scarthgap may have Python 3.8; and bitbake takes what it finds in a module for functions.
+    from typing import Callable, Optional
+
+    Get = Callable[[str], Optional[str]]
+    """How the value of a variable is asked for."""
+
+ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "arm": "armhf"}
+"""TARGET_ARCH -> what layouts of disks call it."""
+
+EFI_NAMES = {"amd64": "x64", "arm64": "aa64"}
+LOADERS = ("grub", "systemd-boot", "efi", "uboot", "uboot-environment")
+EFI_LOADERS = ("grub", "systemd-boot", "efi")
+PROGRAMS = {"grub": "grub-efi-boot{}.efi", "efi": "grub-efi-boot{}.efi", "systemd-boot": "systemd-boot{}.efi"}
+"""Boot loader -> the program that its recipe deploys, by the name of the processor."""
+
+RECIPES = {
+    "grub": "grub-efi",
+    "efi": "grub-efi",
+    "systemd-boot": "systemd-boot",
+    "uboot": "virtual/bootloader",
+    "uboot-environment": "virtual/bootloader",
+}
+
+
+def architecture(get: Get) -> str:
+    """Return the processor as layouts call it; empty if there are no boot scripts for it."""
+    return ARCHITECTURES.get(get("TARGET_ARCH") or "", "")
+
+
+def bootloader(get: Get) -> str:
+    """Return the boot loader that a machine has as a rule; empty if it cannot be told."""
+    if architecture(get) == "amd64":
+        return "grub"
+    if get("UBOOT_MACHINE") or get("UBOOT_CONFIG"):
+        return "uboot"
+    return "grub" if "efi" in (get("MACHINE_FEATURES") or "").split() else ""
+
+
+def uboot_disk(get: Get) -> str:
+    """Return what U-Boot calls the disk."""
+    return "virtio 0" if "qemuall" in (get("MACHINEOVERRIDES") or "").split(":") else "mmc 0"
+
+
+def kernel_arguments(get: Get) -> str:
+    """Return the arguments of the kernel, without `root=`: its console, and to start again if it gives up."""
+    for console in (get("SERIAL_CONSOLES") or "").split()[:1]:
+        speed, _, device = console.partition(";")
+        return f"console={device},{speed} rootwait panic=10"
+    return "rootwait panic=10"
+
+
+def devicetree(get: Get) -> str:
+    """Return the first device tree of the kernel, as it lies in the slot; empty if the kernel has none."""
+    for name in (get("KERNEL_DEVICETREE") or "").split()[:1]:
+        inside = name if get("KERNEL_DTBVENDORED") == "1" else name.rpartition("/")[2]
+        return f"/boot/{inside}"
+    return ""
+
+
+def boot_files(get: Get) -> list[str]:
+    """Return what goes into the boot partition, in the form of IMAGE_BOOT_FILES: deployed file;place."""
+    loader, initrd = get("BISTABLE_BOOTLOADER") or "", get("BISTABLE_INITRD") or ""
+    name = EFI_NAMES.get(architecture(get), "")
+    made = {
+        "uboot": ["boot.scr", "boot.cmd"],
+        "uboot-environment": ["boot.scr", "boot.cmd"],
+        "grub": ["EFI/BOOT/grub.cfg"],
+        "efi": ["EFI/BOOT/grub.cfg", *OPTIONS],
+        "systemd-boot": ["loader/loader.conf", "loader/entries/bistable-a.conf", *OPTIONS],
+    }.get(loader, [])
+    files = [f"bistable/boot/{path};{path}" for path in [*made, "bistable/layout.json"]]
+    if loader in PROGRAMS:
+        files.append(f"{PROGRAMS[loader].format(name)};EFI/BOOT/boot{name}.efi")
+    if loader in {"efi", "systemd-boot"}:
+        # Firmware reads FAT only: the client copies the kernel of each update to there, the build that of the first.
+        files.append(f"{get('KERNEL_IMAGETYPE')};EFI/bistable/a/linux.efi")
+        files += [f"{get('BISTABLE_INITRD_DEPLOYED')};EFI/bistable/a/initrd.img"] if initrd else []
+    return files
+
+
+OPTIONS = ("EFI/bistable/a/options", "EFI/bistable/b/options")
+"""The arguments of each slot's kernel, which the client puts into what it writes for an update."""

@@ -1,0 +1,57 @@
+"""What the client on the device is told, in files of its settings."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING
+
+from metaota.signing import words
+
+if TYPE_CHECKING:
+    from metaota.machine import Get
+
+KEYS = "/etc/bistable/keys"
+UNITS = {"service": "bistabled.service", "timer": "bistable-once.timer", "by-hand": "bistable-recover.service"}
+"""BISTABLE_START -> the unit of systemd that starts by itself."""
+
+
+def keys(get: Get) -> list[str]:
+    """Return the public keys that devices trust: none if nothing is signed."""
+    return (get("BISTABLE_VERIFY_KEYS") or "").split() if words(get) else []
+
+
+def files(get: Get) -> dict[str, str]:
+    """Return name -> text of the files for /etc/bistable/conf.d."""
+    found = {}
+    names = [f"{KEYS}/{os.path.basename(path)}" for path in keys(get)]
+    if names:
+        found["20-keys.toml"] = _setting("trust", "verify-keys", names)
+    servers = (get("BISTABLE_SERVER_URLS") or "").split()
+    if servers:
+        found["60-server.toml"] = _setting("server", "urls", servers)
+    return found
+
+
+def mistakes(get: Get) -> list[str]:
+    """Return why the client cannot be told what the variables say."""
+    names = [os.path.basename(path) for path in keys(get)]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    start = get("BISTABLE_START") or ""
+    found = []
+    if twice:
+        found.append(
+            f"BISTABLE_VERIFY_KEYS names two files that are called {twice[0]}: on the device they lie in one folder. "
+            "Rename one of them."
+        )
+    if start != "by-hand" and "meta-python" not in (get("BBFILE_COLLECTIONS") or "").split():
+        found.append(
+            f"BISTABLE_START is '{start}', and without the layer meta-python, which has python3-dbus-fast, there is no "
+            'service. Add the layer, or set BISTABLE_START = "by-hand".'
+        )
+    return found
+
+
+def _setting(table: str, key: str, values: list[str]) -> str:
+    # JSON's strings and lists are TOML's.
+    return f"[{table}]\n{key} = {json.dumps(values)}\n"

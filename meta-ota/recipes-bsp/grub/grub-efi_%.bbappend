@@ -1,0 +1,1 @@
+require ${@bb.utils.contains('DISTRO_FEATURES', 'bistable', 'grub-efi_bistable.inc', '', d)}
