@@ -4,7 +4,7 @@
 inherit bistable_signing
 
 IMAGE_FSTYPES:append = " mender wic"
-IMAGE_TYPES += "mender bootstrap-artifact bistable-data"
+IMAGE_TYPES += "mender bootstrap-artifact"
 # The file system fills the slot: payload and slot are the same bytes, and what is too large is found in the build.
 IMAGE_ROOTFS_SIZE = "${@int(d.getVar('BISTABLE_SLOT_SIZE_MB')) * 1024}"
 IMAGE_ROOTFS_MAXSIZE = "${IMAGE_ROOTFS_SIZE}"
@@ -59,16 +59,6 @@ bistable_take_data () {
     chmod 0700 ${BISTABLE_DATA_TREE}/bistable
 }
 
-# Without checksums of metadata: after a power cut between the two sectors of the superblock nothing could mount it.
-IMAGE_CMD:bistable-data () {
-    target=${IMGDEPLOYDIR}/${IMAGE_NAME}.bistable-data
-    rm -f $target
-    truncate -s "$(cat ${DEPLOY_DIR_IMAGE}/bistable/data.size)" $target
-    mkfs.ext4 -q -F -L data -U ${BISTABLE_EXT4_UUID} -E hash_seed=${BISTABLE_EXT4_UUID} \
-        -O ^metadata_csum,^metadata_csum_seed,^orphan_file -d ${BISTABLE_DATA_TREE} $target
-}
-do_image_bistable_data[depends] += "e2fsprogs-native:do_populate_sysroot"
-
 # --- the artifacts
 
 BISTABLE_WRITE_OPTIONS = "--artifact-name '${BISTABLE_ARTIFACT_NAME}' \
@@ -110,7 +100,8 @@ do_image_bootstrap_artifact[prefuncs] += "bistable_check_keys"
 WKS_FULL_PATH:forcevariable = "${DEPLOY_DIR_IMAGE}/bistable/disk.wks"
 WKS_FILE_CHECKSUM:forcevariable = ""
 IMAGE_BOOT_FILES:append = " ${@' '.join(metaota.machine.boot_files(d.getVar))}"
-IMAGE_TYPEDEP:wic:append = " ${BISTABLE_ROOTFS_FSTYPE} bistable-data"
+IMAGE_TYPEDEP:wic:append = " ${BISTABLE_ROOTFS_FSTYPE}"
+WICVARS:append = " BISTABLE_DATA_TREE"
 do_image_wic[depends] += "bistable-slots:do_deploy virtual/kernel:do_deploy"
 do_image_wic[depends] += "${@'%s:do_deploy' % metaota.machine.RECIPES.get(d.getVar('BISTABLE_BOOTLOADER'), 'bistable-slots')}"
 do_image_wic[vardeps] += "BISTABLE_BOOTLOADER"

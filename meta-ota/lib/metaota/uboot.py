@@ -39,19 +39,18 @@ def settings(text: str) -> dict[str, str]:
 def mismatches(fragment: str, configuration: str) -> list[str]:
     """Return what is not in the configuration of U-Boot as the fragment has it; each names both values."""
     wanted, there = settings(fragment), settings(configuration)
-    found = []
-    for name, value in sorted(wanted.items()):
-        names = [
-            name,
-            *(
-                other
-                for old, new in RENAMED.items()
-                for other in ((new,) if name == old else (old,) if name == new else ())
-            ),
-        ]
-        if not any(_same(there.get(each, "n"), value) for each in names):
-            found.append(_message(name, value, there))
-    return found
+    return [
+        _message(name, value, there)
+        for name, value in sorted(wanted.items())
+        # Of two names for one thing, U-Boot knows one; what must not be set must not be under either.
+        if not (all if value == "n" else any)(_same(there.get(each, "n"), value) for each in _names(name))
+    ]
+
+
+def _names(name: str) -> list[str]:
+    """Return the names that an option has in some release of U-Boot."""
+    pair = next(({old, new} for old, new in RENAMED.items() if name in (old, new)), {name})
+    return sorted(pair)
 
 
 def _message(name: str, value: str, there: Mapping[str, str]) -> str:

@@ -17,7 +17,7 @@ BISTABLE_FILES_OPTIONS = " \
     --grub-prefix /EFI/BOOT \
     --init ${@bb.utils.contains('DISTRO_FEATURES', 'systemd', 'systemd', 'other', d)} \
     --slot-file '$'{IMGDEPLOYDIR}/'$'{IMAGE_LINK_NAME}.${BISTABLE_ROOTFS_FSTYPE} \
-    --data-file '$'{IMGDEPLOYDIR}/'$'{IMAGE_LINK_NAME}.bistable-data \
+    --data-dir '$'{BISTABLE_DATA_TREE} \
     --environment-file '$'{DEPLOY_DIR_IMAGE}/bistable/boot-env.img \
 "
 
@@ -49,8 +49,6 @@ python do_check () {
     if sizes['rootfs-a'] != wanted:
         bb.fatal('BISTABLE_SLOT_SIZE_MB is %s, and the slots of BISTABLE_LAYOUT have %d MiB: root file systems are made for the former. Set BISTABLE_SLOT_SIZE_MB = "%d".'
                  % (d.getVar('BISTABLE_SLOT_SIZE_MB'), sizes['rootfs-a'] >> 20, sizes['rootfs-a'] >> 20))
-    with open(d.expand('${B}/files/data.size'), 'w') as file:
-        file.write('%d\n' % sizes['data'])
 }
 addtask check after do_compile before do_install
 
@@ -61,7 +59,7 @@ do_install () {
 # The folder is made anew: nothing of another boot loader may stay in it.
 do_deploy () {
     install -d ${DEPLOYDIR}/bistable
-    for name in boot boot-a boot-b boot-env.img data data.size disk.json disk.wks fstab uboot.config; do
+    for name in boot boot-a boot-b boot-env.img data disk.json disk.wks fstab uboot.config; do
         if [ -e ${B}/files/$name ]; then
             cp -R --no-preserve=ownership --sparse=always ${B}/files/$name ${DEPLOYDIR}/bistable
         fi
