@@ -152,7 +152,7 @@ set_up_environment() {
     say "installing the project and its tools into $VENV ($("$VENV/bin/python3" --version))"
     # 25.1 is the first pip that reads dependency groups; Debian 12 has 23.0.
     "$VENV/bin/python3" -m pip install --quiet --upgrade 'pip>=25.1'
-    "$VENV/bin/python3" -m pip install --quiet --group test --group peers --group lint --group build --editable '.[all]'
+    "$VENV/bin/python3" -m pip install --quiet --group test --group peers --group lint --group build --group layer --editable '.[all]'
 }
 
 if [ -f "$STAMP" ] && [ "$(cat "$STAMP")" = "$(fingerprint)" ] && "$VENV/bin/python3" -c '' 2>/dev/null; then
