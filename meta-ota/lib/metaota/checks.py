@@ -16,11 +16,14 @@ if TYPE_CHECKING:
 FILESYSTEMS = ("ext4", "squashfs", "erofs")
 EXTRA_FILESYSTEMS = ("ext4", "fat", "none")
 FEATURES = ("grow-data", "machine-id")
+PARTITIONS = ("boot", "boot-a", "boot-b", "boot-env", "rootfs-a", "rootfs-b", "data")
+"""Names of partitions that disks have anyway."""
+
 LONGEST_NAME = 90
 """Characters of the name of a file in an artifact (FORMAT.md): tar has a hundred, `data/0000/` among them."""
 
 _NUMBER = r"[1-9][0-9]*"
-_PATH = r"/[A-Za-z0-9._+/-]+"
+_PATH = r"(/(?!\.\.?(/|\s|$))[A-Za-z0-9._+-]+)+"
 
 
 @dataclass(frozen=True)
@@ -44,23 +47,23 @@ FORMS = {
     "INITRD": Form(f"({_PATH})?", "an absolute path in the root file system, or empty", "/boot/initrd.img"),
     "DEVICETREE": Form(f"({_PATH})?", "an absolute path in the root file system, or empty", "/boot/acorn-2.dtb"),
     "KERNEL_ARGS": Form(
-        r"(?!.*\b(root|bistable\.slot)=)[^'\"$`\\]*", "without root= and without quotes", "console=ttyS0 panic=10"
+        r"(?!.*\b(root|bistable\.slot)=)[ !#%&(-\[\]-_a-~]*", "ASCII without root= and quotes", "console=ttyS0 panic=10"
     ),
     "UBOOT_DISK": Form(r"[a-z]+ [0-9]+", "an interface of U-Boot and a number", "mmc 0"),
     "STORAGE_SIZE_MB": Form(f"({_NUMBER})?", "a number of MiB, or empty", "7456"),
     "BOOT_SIZE_MB": Form(_NUMBER, "a number of MiB", "64"),
     "DATA_SIZE_MB": Form(_NUMBER, "a number of MiB", "256"),
     "SLOT_SIZE_MB": Form(r"[0-9]+", "a number of MiB", "1024"),
-    "ERASE_BLOCK_MB": Form(_NUMBER, "a number of MiB", "4"),
+    "ERASE_BLOCK_MB": Form("1|2|4|8|16|32|64|128|256", "a power of two, in MiB", "4"),
     "BLOBS_END_MB": Form(r"[0-9]+", "a number of MiB", "8"),
     "PARTITION_TABLE": Form("gpt|mbr", "gpt or mbr", "gpt"),
     "EXTRA_PARTITIONS": Form(
-        rf"([a-z][a-z0-9-]*:{_NUMBER}:({'|'.join(EXTRA_FILESYSTEMS)})( +|$))*",
+        rf"([a-z][a-z0-9-]{{0,35}}:{_NUMBER}:({'|'.join(EXTRA_FILESYSTEMS)})( +|$))*",
         f"NAME:MiB:FILESYSTEM with spaces between, FILESYSTEM one of {', '.join(EXTRA_FILESYSTEMS)}",
         "logs:64:ext4 calibration:4:none",
     ),
-    "DISK_SEED": Form(r"\S+", "one word", "acorn-2"),
-    "LAYOUT": Form(r"(/\S+\.toml)?", "the absolute path of a layout (TOML), or empty", "${THISDIR}/acorn-2.toml"),
+    "DISK_SEED": Form("[!-~]+", "one word in ASCII", "acorn-2"),
+    "LAYOUT": Form(r"(/\S+\.toml)?", "the absolute path of a layout (TOML), or empty", "/home/builder/acorn-2.toml"),
     "SIGN_COMMAND": Form(
         r"(/\S.*)?", "an absolute path of a program and its arguments, or empty", "/usr/local/bin/kms-sign"
     ),
@@ -79,7 +82,7 @@ FORMS = {
     "START": Form("service|timer|by-hand", "service, timer or by-hand", "service"),
     "SERVER_URLS": Form(r"(https?://\S+( +|$))*", "addresses that begin with https://", "https://updates.example.com"),
     "CONFIG_FILES": Form(
-        r"(/\S+\.toml( +|$))*", "absolute paths of files that end in .toml", "${THISDIR}/50-health.toml"
+        r"(/\S+\.toml( +|$))*", "absolute paths of files that end in .toml", "/home/builder/50-health.toml"
     ),
     "FEATURES": Form(rf"(({'|'.join(FEATURES)})( +|$))*", f"some of {', '.join(FEATURES)}", "grow-data"),
     "PERSIST": Form(rf"({_PATH}( +|$))*", "absolute paths of directories", "/home /var/lib/app"),
@@ -99,7 +102,7 @@ def mistakes(get: Get) -> list[str]:
         if not re.fullmatch(form.pattern, (get(f"BISTABLE_{name}") or "").strip())
     ]
     # What depends on several of them makes sense only if each is well written.
-    return found or [*_boot(get), *_sizes(get), *_persist(get)]
+    return found or [*_boot(get), *_partitions(get), *_sizes(get), *_persist(get)]
 
 
 def signing_mistakes(get: Get) -> list[str]:
@@ -129,8 +132,10 @@ def name_mistakes(file_name: str, variable: str = "IMAGE_LINK_NAME") -> list[str
     if len(file_name) <= LONGEST_NAME:
         return []
     return [
-        f"{variable} makes a file {file_name}: its name has {len(file_name)} characters, and in an artifact there is "
-        f"room for {LONGEST_NAME}. Set {variable} to something shorter."
+        (
+            f"{variable} makes a file {file_name}: its name has {len(file_name)} characters, and in an artifact "
+            f"there is room for {LONGEST_NAME}. Set {variable} to something shorter."
+        )
     ]
 
 
@@ -144,36 +149,54 @@ def _boot(get: Get) -> list[str]:
         ]
     if loader == "systemd-boot" and "systemd" not in (get("DISTRO_FEATURES") or "").split():
         return [
-            "BISTABLE_BOOTLOADER is 'systemd-boot', whose recipe needs systemd in DISTRO_FEATURES. Set "
-            'INIT_MANAGER = "systemd", or BISTABLE_BOOTLOADER = "grub".'
+            (
+                "BISTABLE_BOOTLOADER is 'systemd-boot', whose recipe needs systemd in DISTRO_FEATURES. Set "
+                'INIT_MANAGER = "systemd", or BISTABLE_BOOTLOADER = "grub".'
+            )
         ]
     if loader == "grub" and get("BISTABLE_ROOTFS_FSTYPE") == "erofs":
         return [
-            "BISTABLE_ROOTFS_FSTYPE is 'erofs', and GRUB cannot read a kernel in it. Set "
-            'BISTABLE_ROOTFS_FSTYPE = "squashfs".'
+            (
+                "BISTABLE_ROOTFS_FSTYPE is 'erofs', and GRUB cannot read a kernel in it. Set "
+                'BISTABLE_ROOTFS_FSTYPE = "squashfs".'
+            )
         ]
     return []
+
+
+def _partitions(get: Get) -> list[str]:
+    names = [name for name, _, _ in sizes.extras(get)]
+    taken = [name for index, name in enumerate(names) if name in PARTITIONS or name in names[:index]]
+    return [
+        f"BISTABLE_EXTRA_PARTITIONS has {name}, and there is a partition with that name already. Call it otherwise."
+        for name in taken
+    ]
 
 
 def _sizes(get: Get) -> list[str]:
     if get("BISTABLE_LAYOUT"):
         return []
     wanted, storage = int(get("BISTABLE_SLOT_SIZE_MB") or "0"), get("BISTABLE_STORAGE_SIZE_MB")
+    unknown = [_missing("SLOT_SIZE_MB", "it is not known how large the slots are")] if wanted == 0 else []
     if not storage:
-        return []
+        return unknown
     room = sizes.slot(get)
     if room == 0:
         return [
-            f"BISTABLE_STORAGE_SIZE_MB is '{storage}': nothing is left for the slots beside BISTABLE_BOOT_SIZE_MB, "
-            "BISTABLE_DATA_SIZE_MB and BISTABLE_EXTRA_PARTITIONS. Set what the storage has, like "
-            f'BISTABLE_STORAGE_SIZE_MB = "{2 * int(storage)}".'
+            (
+                f"BISTABLE_STORAGE_SIZE_MB is '{storage}': nothing is left for the slots beside BISTABLE_BOOT_SIZE_MB, "
+                "BISTABLE_DATA_SIZE_MB and BISTABLE_EXTRA_PARTITIONS. Set what the storage has, like "
+                f'BISTABLE_STORAGE_SIZE_MB = "{2 * int(storage)}".'
+            )
         ]
     if wanted > room:
         return [
-            f"BISTABLE_SLOT_SIZE_MB is '{wanted}', and on {storage} MiB there is room for two slots of {room}. Set "
-            f'BISTABLE_SLOT_SIZE_MB = "{room}", or the true BISTABLE_STORAGE_SIZE_MB.'
+            (
+                f"BISTABLE_SLOT_SIZE_MB is '{wanted}', and on {storage} MiB there is room for two slots of {room}. Set "
+                f'BISTABLE_SLOT_SIZE_MB = "{room}", or the true BISTABLE_STORAGE_SIZE_MB.'
+            )
         ]
-    return []
+    return unknown
 
 
 def _persist(get: Get) -> list[str]:

@@ -55,11 +55,15 @@ def render(get: Get) -> str:
 
 def _table(name: str, **values: str | int) -> list[str]:
     """Return the lines of a table; what is empty is left to its default."""
-    # JSON's strings and numbers are TOML's.
+    # JSON's strings and numbers are TOML's, but for how it escapes characters.
     return [
         "",
         f"[{name}]",
-        *(f"{key.replace('_', '-')} = {json.dumps(value)}" for key, value in values.items() if value),
+        *(
+            f"{key.replace('_', '-')} = {json.dumps(value, ensure_ascii=False)}"
+            for key, value in values.items()
+            if value
+        ),
     ]
 
 

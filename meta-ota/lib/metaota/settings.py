@@ -53,5 +53,5 @@ def mistakes(get: Get) -> list[str]:
 
 
 def _setting(table: str, key: str, values: list[str]) -> str:
-    # JSON's strings and lists are TOML's.
-    return f"[{table}]\n{key} = {json.dumps(values)}\n"
+    # JSON's strings and lists are TOML's, but for how it escapes characters.
+    return f"[{table}]\n{key} = {json.dumps(values, ensure_ascii=False)}\n"

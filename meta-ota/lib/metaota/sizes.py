@@ -12,6 +12,9 @@ COUNTED = ("STORAGE_SIZE_MB", "BOOT_SIZE_MB", "DATA_SIZE_MB", "ERASE_BLOCK_MB")
 ENVIRONMENTS = ("grub", "uboot", "uboot-environment")
 """Boot loaders that keep their memory on a partition of its own: two copies, each in an erase block of its own."""
 
+PRIMARY = 4
+"""Partitions that a master boot record has places for; if there are more, the last place holds all others."""
+
 
 def extras(get: Get) -> list[tuple[str, int, str]]:
     """Return name, size in MiB and file system of the extra partitions.
@@ -27,7 +30,7 @@ def extras(get: Get) -> list[tuple[str, int, str]]:
 
 
 def slot(get: Get) -> int:
-    """Return the size of each slot: half of what the other partitions leave, in whole erase blocks.
+    """Return the size of each slot: the largest that is whole erase blocks and leaves the other partitions theirs.
 
     0 if nothing is left, or if a size is no number, which the checks tell.
     """
@@ -38,11 +41,16 @@ def slot(get: Get) -> int:
         return 0
     if block < 1:
         return 0
-    head = max(block, _whole(blobs, block))
-    environment = 2 * block if get("BISTABLE_BOOTLOADER") in ENVIRONMENTS else 0
-    others = sum(_whole(size, block) for size in [boot, data, *more])
-    # The last block holds the second copy of the partition table.
-    return max(0, (storage - head - environment - others - block) // 2 // block * block)
+    others = [boot, *more, *([2 * block] if get("BISTABLE_BOOTLOADER") in ENVIRONMENTS else [])]
+    used = max(block, _whole(blobs, block)) + sum(_whole(size, block) for size in others)
+    mbr = get("BISTABLE_PARTITION_TABLE") == "mbr"
+    count = len(others) + 3
+    if mbr and count > PRIMARY:
+        # In front of each partition that the table itself has no place for lies a record that describes it.
+        used += (count - PRIMARY + 1) * block
+    # Data is the last one and need not end with an erase block; behind it is the second copy of a GPT.
+    start = (storage - data - (0 if mbr else 1)) // block * block
+    return max(0, (start - used) // 2 // block * block)
 
 
 def _whole(size: int, block: int) -> int:

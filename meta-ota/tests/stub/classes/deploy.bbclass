@@ -1,0 +1,3 @@
+DEPLOYDIR = "${WORKDIR}/deploy-${PN}"
+do_deploy[dirs] = "${B}"
+do_deploy[cleandirs] = "${DEPLOYDIR}"

@@ -1,0 +1,28 @@
+inherit ${IMAGE_CLASSES}
+IMAGE_TYPES += "ext4 wic"
+
+# Each type is a task, whose function is the command of the type, read with the type as an override.
+python () {
+    for kind in d.getVar('IMAGE_FSTYPES').split():
+        own = bb.data.createCopy(d)
+        own.setVar('OVERRIDES', '%s:%s' % (kind, d.getVar('OVERRIDES', False)))
+        command = own.getVar('IMAGE_CMD')
+        if command is None:
+            bb.fatal('No IMAGE_CMD defined for IMAGE_FSTYPES entry \'%s\'' % kind)
+        task = 'do_image_' + kind.replace('-', '_')
+        d.setVar(task, command)
+        d.setVarFlag(task, 'func', '1')
+        d.delVarFlag('IMAGE_CMD:' + kind, 'func')
+        bb.build.addtask(task, 'do_build', 'do_install', d)
+}
+
+IMAGE_CMD:ext4 () {
+    mke2fs -q -t ext4 ${EXTRA_IMAGECMD} -d ${IMAGE_ROOTFS} ${IMGDEPLOYDIR}/${IMAGE_NAME}.ext4 ${IMAGE_ROOTFS_SIZE}
+}
+IMAGE_CMD:wic = ":"
+IMAGE_CMD:tar = ":"
+
+do_rootfs () {
+    :
+}
+addtask rootfs before do_build

@@ -1,0 +1,1 @@
+LIC_FILES_CHKSUM = ""

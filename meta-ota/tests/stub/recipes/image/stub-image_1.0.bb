@@ -1,0 +1,3 @@
+SUMMARY = "An image"
+LICENSE = "CLOSED"
+inherit core-image
