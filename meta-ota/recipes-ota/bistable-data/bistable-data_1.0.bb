@@ -34,4 +34,4 @@ INITSCRIPT_NAME = "bistable-data"
 INITSCRIPT_PARAMS = "start 36 S ."
 
 FILES:${PN} += "${libexecdir}/bistable ${datadir}/bistable"
-RDEPENDS:${PN} = "e2fsprogs-resize2fs util-linux-findmnt util-linux-mount util-linux-partx util-linux-sfdisk"
+RDEPENDS:${PN} = "e2fsprogs-resize2fs util-linux-mount util-linux-partx util-linux-sfdisk"

@@ -6,6 +6,7 @@ conf=${BISTABLE_DATA_CONF:-/usr/share/bistable/data.conf}
 data=${BISTABLE_DATA:-/data}
 identity=${BISTABLE_MACHINE_ID:-/etc/machine-id}
 sys=${BISTABLE_SYS:-/sys}
+mounts=${BISTABLE_MOUNTS:-/proc/mounts}
 features=
 persist=
 # shellcheck disable=SC1090 # made by the build
@@ -15,9 +16,16 @@ say() {
     echo "bistable-data: $*" >&2
 }
 
+mounted_at() {
+    while read -r source point _; do
+        [ "$point" = "$1" ] && echo "$source"
+    done < "$mounts" | tail -n 1
+}
+
 # The partition is the last one of its disk (`bistable image files` puts it there), so that it can grow.
 grow() {
-    device=$(findmnt -n -o SOURCE "$data") || { say "$data is not a partition of its own"; return 1; }
+    device=$(mounted_at "$data")
+    [ -n "$device" ] || { say "$data is not a partition of its own"; return 1; }
     name=$(basename "$(readlink -f "$device")")
     [ -e "$sys/class/block/$name/partition" ] || return 0
     number=$(cat "$sys/class/block/$name/partition")
@@ -57,7 +65,7 @@ keep() {
         changes=$data/persist/$(echo "${place#/}" | tr / -)
         mkdir -p "$place" 2>/dev/null
         mkdir -p "$changes/upper" "$changes/work" || return 1
-        grep -q " $place overlay " "${BISTABLE_MOUNTS:-/proc/mounts}" && continue
+        [ "$(mounted_at "$place")" = overlay ] && continue
         mount -t overlay -o "lowerdir=$place,upperdir=$changes/upper,workdir=$changes/work" overlay "$place" ||
             say "cannot keep the changes in $place: they are lost with the next update"
     done

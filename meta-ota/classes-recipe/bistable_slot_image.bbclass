@@ -1,0 +1,103 @@
+# An image whose root file system lies in a slot: it fills the slot, is packed into artifacts, and is on the disk twice.
+
+inherit bistable_signing
+
+# The file system fills the slot: payload and slot are the same bytes, and what is too large is found in the build.
+IMAGE_ROOTFS_SIZE = "${@int(d.getVar('BISTABLE_SLOT_SIZE_MB')) * 1024}"
+IMAGE_ROOTFS_MAXSIZE = "${IMAGE_ROOTFS_SIZE}"
+IMAGE_OVERHEAD_FACTOR = "1"
+IMAGE_ROOTFS_EXTRA_SPACE = "0"
+# The same content gives the same bytes; and what GRUB before 2.12 cannot read is left out.
+BISTABLE_EXT4_UUID = "${@__import__('uuid').uuid5(__import__('uuid').NAMESPACE_URL, 'bistable/%s' % d.getVar('BISTABLE_DISK_SEED'))}"
+EXTRA_IMAGECMD:ext4:append = " -U ${BISTABLE_EXT4_UUID} -E hash_seed=${BISTABLE_EXT4_UUID} -O ^metadata_csum_seed,^orphan_file"
+
+BISTABLE_PAYLOAD = "${IMAGE_LINK_NAME}.${BISTABLE_ROOTFS_FSTYPE}"
+
+python () {
+    for message in metaota.checks.name_mistakes(d.getVar('BISTABLE_PAYLOAD')):
+        raise bb.parse.SkipRecipe(message)
+}
+
+# --- the root file system
+
+ROOTFS_POSTPROCESS_COMMAND:append = " bistable_rootfs"
+do_rootfs[depends] += "bistable-slots:do_deploy"
+do_rootfs[vardeps] += "BISTABLE_ARTIFACT_NAME"
+
+bistable_rootfs () {
+    install -d ${IMAGE_ROOTFS}${sysconfdir}/mender ${IMAGE_ROOTFS}/data
+    echo "artifact_name=${BISTABLE_ARTIFACT_NAME}" > ${IMAGE_ROOTFS}${sysconfdir}/mender/artifact_info
+    table=${IMAGE_ROOTFS}${sysconfdir}/fstab
+    touch $table
+    # What the layout mounts goes before what is said of the same place.
+    while read device point rest; do
+        sed -i "\,^[^#[:space:]]*[[:space:]]*$point[[:space:]],d" $table
+        install -d ${IMAGE_ROOTFS}$point
+        echo "$device $point $rest" >> $table
+    done < ${DEPLOY_DIR_IMAGE}/bistable/fstab
+}
+
+# --- the data partition: what recipes put into /data is there from the start, and not in the slots
+
+IMAGE_PREPROCESS_COMMAND:append = " bistable_take_data"
+BISTABLE_DATA_TREE = "${WORKDIR}/bistable-data"
+PSEUDO_INCLUDE_PATHS .= ",${BISTABLE_DATA_TREE}"
+do_rootfs[cleandirs] += "${BISTABLE_DATA_TREE}"
+
+bistable_take_data () {
+    install -d ${BISTABLE_DATA_TREE}
+    if [ -n "$(ls -A ${IMAGE_ROOTFS}/data)" ]; then
+        cp -a ${IMAGE_ROOTFS}/data/. ${BISTABLE_DATA_TREE}
+        find ${IMAGE_ROOTFS}/data -mindepth 1 -delete
+    fi
+    cp -r --no-preserve=ownership ${DEPLOY_DIR_IMAGE}/bistable/data/. ${BISTABLE_DATA_TREE}
+    chown -R 0:0 ${BISTABLE_DATA_TREE}/bistable
+    chmod 0700 ${BISTABLE_DATA_TREE}/bistable
+}
+
+# --- the artifacts
+
+BISTABLE_WRITE_OPTIONS = "--artifact-name '${BISTABLE_ARTIFACT_NAME}' \
+    ${@' '.join('--device-type %s' % word for word in d.getVar('BISTABLE_COMPATIBLE_TYPES').split())} \
+    ${@' '.join('--provides %s' % word for word in d.getVar('BISTABLE_PROVIDES').split())} \
+    ${@' '.join('--depends %s' % word for word in d.getVar('BISTABLE_DEPENDS').split())} \
+    ${@' '.join('--artifact-name-depends %s' % word for word in d.getVar('BISTABLE_DEPENDS_NAMES').split())} \
+    ${@' '.join('--depends-groups %s' % word for word in d.getVar('BISTABLE_DEPENDS_GROUPS').split())} \
+    ${@' '.join('--script %s' % word for word in d.getVar('BISTABLE_STATE_SCRIPTS').split())} \
+    ${@'--provides-group %s' % d.getVar('BISTABLE_GROUP') if d.getVar('BISTABLE_GROUP') else ''}"
+
+IMAGE_TYPEDEP:mender = "${BISTABLE_ROOTFS_FSTYPE}"
+IMAGE_CMD:mender () {
+    bistable_refuse_example_key
+    bistable artifact write rootfs --no-progress --file ${IMGDEPLOYDIR}/${BISTABLE_PAYLOAD} \
+        ${BISTABLE_WRITE_OPTIONS} --compression ${BISTABLE_COMPRESSION} ${BISTABLE_SIGN_OPTIONS} \
+        ${BISTABLE_ARTIFACT_ARGS} --output-path ${IMGDEPLOYDIR}/${IMAGE_NAME}.mender ||
+        bbfatal "cannot write the artifact: what bistable says is above"
+    bistable_check_artifact ${IMGDEPLOYDIR}/${IMAGE_NAME}.mender
+}
+do_image_mender[depends] += "bistable-native:do_populate_sysroot"
+do_image_mender[prefuncs] += "bistable_check_keys"
+
+IMAGE_CMD:bootstrap-artifact () {
+    bistable_refuse_example_key
+    bistable artifact write bootstrap --artifact-name '${BISTABLE_ARTIFACT_NAME}' \
+        ${@' '.join('--device-type %s' % word for word in d.getVar('BISTABLE_COMPATIBLE_TYPES').split())} \
+        ${@' '.join('--provides %s' % word for word in d.getVar('BISTABLE_PROVIDES').split())} \
+        ${BISTABLE_SIGN_OPTIONS} --output-path ${IMGDEPLOYDIR}/${IMAGE_NAME}.bootstrap-artifact ||
+        bbfatal "cannot write the bootstrap artifact: what bistable says is above"
+    bistable_check_artifact ${IMGDEPLOYDIR}/${IMAGE_NAME}.bootstrap-artifact
+}
+do_image_bootstrap_artifact[depends] += "bistable-native:do_populate_sysroot"
+do_image_bootstrap_artifact[prefuncs] += "bistable_check_keys"
+
+# --- the disk
+
+# Made by `bistable image files`, as everything that boots from it; and before what the machine or BSP says.
+WKS_FULL_PATH:forcevariable = "${DEPLOY_DIR_IMAGE}/bistable/disk.wks"
+WKS_FILE_CHECKSUM:forcevariable = ""
+IMAGE_BOOT_FILES:append = " ${@' '.join(metaota.machine.boot_files(d.getVar))}"
+IMAGE_TYPEDEP:wic:append = " ${BISTABLE_ROOTFS_FSTYPE}"
+WICVARS:append = " BISTABLE_DATA_TREE"
+do_image_wic[depends] += "bistable-slots:do_deploy virtual/kernel:do_deploy"
+do_image_wic[depends] += "${@'%s:do_deploy' % metaota.machine.RECIPES.get(d.getVar('BISTABLE_BOOTLOADER'), 'bistable-slots')}"
+do_image_wic[vardeps] += "BISTABLE_BOOTLOADER"

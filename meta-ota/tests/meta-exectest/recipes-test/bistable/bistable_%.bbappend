@@ -1,0 +1,4 @@
+# There is no sysroot with Python packages to tidy up.
+hatchling_rm_emptydirs:class-target () {
+    :
+}
