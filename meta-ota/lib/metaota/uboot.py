@@ -56,8 +56,9 @@ def _names(name: str) -> list[str]:
 def _message(name: str, value: str, there: Mapping[str, str]) -> str:
     said = WORDS.get(name)
     note = f" ({said})" if said else ""
-    has = there.get(name)
-    return f"{name} is {'not there' if has is None else has} in U-Boot's configuration, and has to be {value}{note}"
+    known = next((each for each in [name, *_names(name)] if each in there), name)
+    has = there.get(known)
+    return f"{known} is {'not there' if has is None else has} in U-Boot's configuration, and has to be {value}{note}"
 
 
 def _same(one: str, other: str) -> bool:

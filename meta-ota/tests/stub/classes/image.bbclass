@@ -1,9 +1,12 @@
+CONVERSIONTYPES = "gz bmap"
+IMAGE_TYPES = "ext4 wic tar"
+
 inherit ${IMAGE_CLASSES}
-IMAGE_TYPES += "ext4 wic"
 
 # Each type is a task, whose function is the command of the type, read with the type as an override.
 python () {
-    for kind in d.getVar('IMAGE_FSTYPES').split():
+    for name in d.getVar('IMAGE_FSTYPES').split():
+        kind = name.partition('.')[0]
         own = bb.data.createCopy(d)
         own.setVar('OVERRIDES', '%s:%s' % (kind, d.getVar('OVERRIDES', False)))
         command = own.getVar('IMAGE_CMD')
@@ -19,6 +22,8 @@ python () {
 IMAGE_CMD:ext4 () {
     mke2fs -q -t ext4 ${EXTRA_IMAGECMD} -d ${IMAGE_ROOTFS} ${IMGDEPLOYDIR}/${IMAGE_NAME}.ext4 ${IMAGE_ROOTFS_SIZE}
 }
+EXTRA_IMAGECMD ?= ""
+EXTRA_IMAGECMD:ext4 ?= "-i 4096"
 IMAGE_CMD:wic = ":"
 IMAGE_CMD:tar = ":"
 
