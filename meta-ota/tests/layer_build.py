@@ -144,7 +144,7 @@ class Build:
             self.builder.parseBaseConfiguration()
         self.configuration = Recipe(self.builder.data, log)
 
-    def recipe(self, path: Path | str, *appends: Path, variant: str = "", **values: str) -> Recipe:
+    def recipe(self, path: Path | str, *appends: Path, variant: str = "") -> Recipe:
         """Read a recipe: of the layer by its place there, or any other one by its path.
 
         Raises:
@@ -158,6 +158,12 @@ class Build:
         if skipped := data.getVar("__SKIPPED"):
             raise RefusedError(skipped)
         return Recipe(data, self.log)
+
+    def skipped(self, path: Path | str) -> str:
+        """Return why a recipe cannot be used."""
+        with pytest.raises(RefusedError) as refused:
+            self.recipe(path)
+        return str(refused.value)
 
     def written(self, text: str, name: str = "demo_1.2.bb") -> Recipe:
         """Read a recipe that a test wrote."""
