@@ -116,6 +116,9 @@ def test_source_date_epoch_is_the_latest_time(here: Path) -> None:
         (("build", "board.toml", "--rootfs", "root", "-o", "x", "--client", "absent"), 2, "cannot take the client"),
         (("convert", "absent.img", "--layout", "board.toml", "-o", "x"), 2, "cannot read absent.img"),
         (("inspect", "absent.img"), 2, "cannot read absent.img"),
+        (("files", "board.toml", "-o", "root"), 2, "it is there already"),
+        (("files", "board.toml", "-o", "x", "--init", "openrc"), 2, "'openrc' is not one of"),
+        (("files", "board.toml", "-o", "x", "--slot-file", "a b"), 2, "characters that wic does not hand on"),
     ],
 )
 def test_what_cannot_be_done_is_said_and_nothing_is_left(arguments: tuple[str, ...], code: int, what: str) -> None:
@@ -157,3 +160,35 @@ def test_a_conversion_is_told_like_a_build(here: Path) -> None:
     assert document(outcome)["remarks"] == ["/mnt/x is no longer mounted: it is not on the new disk"]
     assert "/mnt/x is no longer mounted" in outcome.err
     assert document(image("inspect", "--json", "ab.img"))["boots"] == "a"
+
+
+def test_files_for_another_builder_are_told_to_people_and_programs() -> None:
+    said = image("files", "x86-grub", "-o", "files").out
+    assert said.startswith("wrote files, 10 files\n")
+    assert "boot/grub/grub.cfg" in said
+    assert "boot: EFI/BOOT/BOOTX64.EFI, grub" in said
+    found = document(image("files", "x86-systemd-boot", "-o", "more", "--json"))
+    assert {file["path"] for file in found["files"]} == {
+        str(path.relative_to("more")) for path in Path("more").rglob("*") if path.is_symlink() or path.is_file()
+    }
+    assert [item["slot_file"] for item in found["needed"]] == [None, "/boot/vmlinuz", "/boot/initrd.img"]
+    assert found["partitions"] == json.loads(Path("more/disk.json").read_text())["partitions"]
+
+
+def test_options_of_files_reach_what_is_written() -> None:
+    options = ["--grub-prefix", "/EFI/BOOT", "--init", "other", "--slot-file", "s.img", "--environment-file", "none"]
+    image("files", "x86-grub", *options, "--data-dir", "none", "--set", "slots.size=24 MiB", "-o", "files")
+    assert Path("files/boot/EFI/BOOT/grub.cfg").exists()
+    assert "systemd" not in Path("files/fstab").read_text()
+    kickstart = Path("files/disk.wks").read_text()
+    assert kickstart.count('--fixed-size 24576k --source rawcopy --sourceparams="file=s.img"') == 2
+    assert "rootfs-dir" not in kickstart
+    assert "boot-env.img" not in kickstart
+
+
+def test_a_kickstart_that_cannot_be_is_said(here: Path) -> None:
+    (here / "board.toml").write_text(UBOOT + '[extra."my logs"]\nsize = "4 MiB"\n')
+    outcome = image("files", "board.toml", "-o", "files", "--json")
+    assert document(outcome)["remarks"][0].startswith("no disk.wks: the name 'my logs'")
+    assert "no disk.wks" in outcome.err
+    assert not Path("files/disk.wks").exists()

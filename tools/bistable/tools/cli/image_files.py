@@ -55,7 +55,7 @@ WIC: Final = "Names in disk.wks, of files that wic takes"
     "--environment-file",
     metavar="PATH",
     section=WIC,
-    help="The content of the partition boot-env, or none. By default boot-env.img; with uboot-environment none.",
+    help="The content of the partition boot-env, or none. By default boot-env.img.",
 )
 @option(
     "--data-dir",

@@ -13,7 +13,7 @@ from typing import Final
 
 from bistable.artifact.errors import RequestError
 from bistable.artifact.limits import KIB
-from bistable.tools.boot.plan import BootPlan, Loader
+from bistable.tools.boot.plan import BootPlan
 from bistable.tools.disk.fat import fat_shape
 from bistable.tools.disk.filesystems import WRITABLE_FEATURES, ext4_label, ext4_uuid, fat_label, fat_serial
 from bistable.tools.disk.geometry import (
@@ -106,7 +106,7 @@ def _head(geometry: Geometry) -> Iterator[str]:
     table = geometry.table
     yield "# short-description: two slots, and data that stays"
     yield "# Made by `bistable image files`. Relative names start in DEPLOY_DIR_IMAGE, that of the directory for data"
-    yield "# where wic runs. Boot partitions hold what IMAGE_BOOT_FILES says."
+    yield "# where wic runs. Boot partitions hold what IMAGE_BOOT_FILES_label-LABEL says, else IMAGE_BOOT_FILES."
     if table is TableKind.MBR:
         yield "# The slots are found by the identifier of the disk, which wic has to be told afterwards:"
         yield f"#   sfdisk --disk-id IMAGE 0x{geometry.uuid}"
@@ -121,7 +121,7 @@ def _blobs(layout: Layout) -> Iterator[str]:
 def _parts(layout: Layout, geometry: Geometry, plan: BootPlan, texts: KickstartTexts) -> Iterator[str]:
     for part in geometry.partitions:
         words = ["part", _place(layout, geometry, part), f"--fixed-size {part.size // KIB}k"]
-        words += [_content(layout, part, plan, texts), _identity(geometry, part, plan)]
+        words += [_content(layout, part, texts), _identity(geometry, part, plan)]
         yield " ".join(words)
     rest = (geometry.size - geometry.partitions[-1].end - _gap_at_end(geometry)) // KIB
     if rest > 0:
@@ -156,11 +156,12 @@ def _raw(file: str) -> str:
     return f'--source rawcopy --sourceparams="file={file}" --fstype none'
 
 
-def _content(layout: Layout, part: Partition, plan: BootPlan, texts: KickstartTexts) -> str:
+def _content(layout: Layout, part: Partition, texts: KickstartTexts) -> str:
     if part.name in {BOOT, *SLOT_BOOTS}:
         return f"--source bootimg-partition {_fat(layout, part)}"
     if part.name == ENVIRONMENT:
-        return _environment(plan, texts)
+        file = texts.environment_file or f"{ENVIRONMENT}.img"
+        return _EMPTY if file == NOTHING else _raw(file)
     if part.name in SLOTS:
         file = texts.slot_file or f"rootfs.{layout.slots.filesystem.value}"
         return _raw(file) if part.name in filled_slots(layout) else _EMPTY
@@ -168,14 +169,6 @@ def _content(layout: Layout, part: Partition, plan: BootPlan, texts: KickstartTe
         folder = texts.data_dir or DATA
         return _ext4(layout, part, None if folder == NOTHING else folder)
     return _extra(layout, part, next(extra for extra in layout.extras if extra.name == part.name))
-
-
-def _environment(plan: BootPlan, texts: KickstartTexts) -> str:
-    # A U-Boot that finds a valid environment takes all variables from there, and forgets its own: it would not know
-    # what to boot. Without one it starts with its own, and saves them together with ours.
-    usual = NOTHING if plan.loader is Loader.UBOOT_ENVIRONMENT else f"{ENVIRONMENT}.img"
-    file = texts.environment_file or usual
-    return _EMPTY if file == NOTHING else _raw(file)
 
 
 def _extra(layout: Layout, part: Partition, extra: ExtraWish) -> str:

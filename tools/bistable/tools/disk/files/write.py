@@ -10,13 +10,13 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 from bistable.artifact.errors import MachineError, RequestError
-from bistable.tools.boot.plan import GRUB_PREFIX, BootFiles, BootPlan
+from bistable.tools.boot.plan import GRUB_PREFIX, BootFiles, BootPlan, Loader
 from bistable.tools.disk.bootcontents import BootContent, boot_contents
 from bistable.tools.disk.files.document import disk_document, disk_json
 from bistable.tools.disk.files.kickstart import KickstartTexts, check_texts, kickstart, obstacle
 from bistable.tools.disk.files.uboot import LOADERS as UBOOTS
 from bistable.tools.disk.files.uboot import uboot_config
-from bistable.tools.disk.geometry import ENVIRONMENT, Geometry, boot_plan, place
+from bistable.tools.disk.geometry import ENVIRONMENT, ENVIRONMENTS, Geometry, boot_plan, place
 from bistable.tools.disk.layout.model import Layout
 from bistable.tools.disk.system import Init, Mount, add_beside_table, memory_files, mounts_of
 from bistable.tools.disk.tree import FolderTree
@@ -96,7 +96,7 @@ def write_files(layout: Layout, output: Path, options: FilesOptions | None = Non
     texts = {
         DESCRIPTION: disk_json(document),
         TABLE: "".join(f"{mount.line}\n" for mount in mounts),
-        **({} if why_not else {KICKSTART: kickstart(layout, geometry, plan, options.texts)}),
+        **({} if why_not is not None else {KICKSTART: kickstart(layout, geometry, plan, options.texts)}),
         **({UBOOT: uboot_config(layout, geometry, plan)} if plan.loader in UBOOTS else {}),
     }
     with _appearing(output) as folder:
@@ -108,7 +108,7 @@ def write_files(layout: Layout, output: Path, options: FilesOptions | None = Non
         plan=plan,
         files=files,
         document=document,
-        remarks=(f"no {KICKSTART}: {why_not}",) if why_not else (),
+        remarks=() if why_not is None else (f"no {KICKSTART}: {why_not}",),
     )
 
 
@@ -136,7 +136,7 @@ class _Writing:
             top.directory(f"/{content.partition}")
             for path, file in content.files.items():
                 top.file(f"/{content.partition}/{path}", file)
-        if boot_files.environment:
+        if self.layout.boot.loader in ENVIRONMENTS:
             self._environment(boot_files.environment)
         top.directory(f"/{ROOT}")
         add_beside_table(FolderTree(self.folder / ROOT), boot_files.root, mounts)
@@ -144,16 +144,23 @@ class _Writing:
         self._set_times()
 
     def _environment(self, parts: Mapping[int, bytes]) -> None:
-        with (self.folder / ENVIRONMENT_IMAGE).open("xb") as file:
+        if self.layout.boot.loader is Loader.UBOOT_ENVIRONMENT:
+            # A U-Boot that finds a valid environment takes all its variables from there, and forgets its own: it would
+            # not know what to boot. Without one it starts with its own, and saves them together with ours.
+            parts = {}
+        image = self.folder / ENVIRONMENT_IMAGE
+        with image.open("xb") as file:
             file.truncate(self.geometry.partition(ENVIRONMENT).size)
             for offset, content in parts.items():
                 file.seek(offset)
                 file.write(content)
+        image.chmod(0o644)
 
     def _data(self) -> None:
         source, target = self.layout.data.files, self.folder / DATA
         if source is None:
             target.mkdir()
+            target.chmod(0o755)
         elif source.is_dir():
             shutil.copytree(source, target, symlinks=True)
         else:
