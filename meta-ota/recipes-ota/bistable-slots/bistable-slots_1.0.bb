@@ -22,8 +22,14 @@ BISTABLE_FILES_OPTIONS = " \
 "
 
 python do_configure () {
-    layout = d.getVar('BISTABLE_LAYOUT')
-    text = open(layout).read() if layout else metaota.layout.render(d.getVar)
+    own = d.getVar('BISTABLE_LAYOUT')
+    if own:
+        if not os.path.exists(own):
+            bb.fatal('BISTABLE_LAYOUT is \'%s\', and there is no such file.' % own)
+        with open(own) as file:
+            text = file.read()
+    else:
+        text = metaota.layout.render(d.getVar)
     with open(d.expand('${B}/layout.toml'), 'w') as file:
         file.write(text)
 }
