@@ -228,8 +228,24 @@ def between_sectors(loader: Loader) -> bytes:
     return partition_of(loader, old, new[:SECTOR] + older[SECTOR:])
 
 
+def without_second_sector(loader: Loader) -> bytes:
+    """The older copy has all its lines, but the rest of it is not free space any more."""
+    older = copy_of(loader, variables(b_tries=2), 4)
+    return partition_of(loader, copy_of(loader, variables(), 5), older[:SECTOR] + bytes(len(older) - SECTOR))
+
+
 CASES: tuple[Case, ...] = (
     Case(name="power cut between the sectors of a block", environment=between_sectors, starts=("a",), loaders=GRUB),
+    Case(
+        name="second sector of the older copy lost: saved in place",
+        environment=without_second_sector,
+        starts=("b", "b", "b", "a"),
+        loaders=GRUB,
+        says=(
+            "bistable: copies=ok,ok current=0 order=b a a=good b=3",
+            "bistable: trying slot b, 2 tries left",
+        ),
+    ),
     Case(
         name="update, 3 tries, never confirmed",
         environment=activated(),

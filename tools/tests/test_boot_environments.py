@@ -194,10 +194,23 @@ def test_any_block_is_read_or_refused(tail: bytes) -> None:
         grubenv.read_block(raw[1:], ["a"])
 
 
-def test_a_block_without_free_space_is_not_changed() -> None:
-    full = (grubenv.HEADER + b"x=1\n").ljust(grubenv.SIZE, b"y")
-    with pytest.raises(RejectedError, match="no room"):
-        grubenv.change_block(full, {"a": "1"})
+@pytest.mark.parametrize(
+    ("block", "why"),
+    [
+        pytest.param((grubenv.HEADER + b"x=1\n").ljust(grubenv.SIZE - 1, b"y") + b"\n", "no room", id="full"),
+        pytest.param((grubenv.HEADER + b"a=1\n").ljust(grubenv.SIZE, b"\0"), "no end", id="no free space"),
+        pytest.param((grubenv.HEADER + b"a=1\nx=1").ljust(grubenv.SIZE, b"#"), "no end", id="last line has no end"),
+        pytest.param(grubenv.HEADER.lower().ljust(grubenv.SIZE, b"#"), "header", id="no header"),
+    ],
+)
+def test_a_damaged_block_is_left_alone_as_by_grub_editenv(tmp_path: Path, block: bytes, why: str) -> None:
+    needs("grub-editenv")
+    with pytest.raises(RejectedError, match=why):
+        grubenv.change_block(block, {"a": "2"})
+    (tmp_path / "block").write_bytes(block)
+    with pytest.raises(AssertionError, match="environment block"):
+        run("grub-editenv", tmp_path / "block", "set", "a=2")
+    assert (tmp_path / "block").read_bytes() == block
 
 
 def test_variables_beyond_the_first_sector_are_refused() -> None:

@@ -69,8 +69,9 @@ class _Read:
     save: "_Save"
 
 
-_Save = Callable[[bytes, State], bytes | None]
-"""Saves a state: the bytes of the partition afterwards, or None if that fails. Keeps count of which copy is next."""
+_Save = Callable[[bytes, State], tuple[bytes, bool]]
+"""Saves a state: the bytes of the partition afterwards, which may have changed in vain, and whether the state is there.
+Keeps count of which copy is next."""
 
 
 def decide(plan: BootPlan, environment: bytes) -> Decision:
@@ -92,11 +93,8 @@ def _run(found: _Read, environment: bytes) -> Decision:
     table = state.table
     if not state.seen:
         state = replace(state, seen=True)
-        after = found.save(environment, state)
-        why.append(
-            "the boot script leaves its mark" if after is not None else "the boot script cannot save the environment"
-        )
-        environment = environment if after is None else after
+        environment, saved = found.save(environment, state)
+        why.append("the boot script leaves its mark" if saved else "the boot script cannot save the environment")
     slot, counted, environment, reasons = _choose(state, environment, found.save)
     return Decision(
         slot=slot,
@@ -119,10 +117,10 @@ def _choose(state: State, environment: bytes, save: _Save) -> tuple[str | None, 
         if not table.tries[slot]:
             why.append(f"slot {slot} has no tries left and is passed over")
             continue
-        after = save(environment, replace(state, table=table.counted(slot)))
-        if after is not None:
+        environment, saved = save(environment, replace(state, table=table.counted(slot)))
+        if saved:
             left = table.tries[slot] - 1
-            return slot, True, after, [*why, f"slot {slot} is on trial and booted; {left} tries are left then"]
+            return slot, True, environment, [*why, f"slot {slot} is on trial and booted; {left} tries are left then"]
         why.append(f"slot {slot} is on trial and passed over: the try cannot be counted")
     return _give_again(state, environment, save, why)
 
@@ -131,9 +129,9 @@ def _give_again(
     state: State, environment: bytes, save: _Save, why: list[str]
 ) -> tuple[str | None, bool, bytes, list[str]]:
     why.append("no slot may be booted: all that are not forbidden get their tries again")
-    after = save(environment, replace(state, table=_renewed(state.table)))
-    if after is not None:
-        return None, False, after, why
+    environment, saved = save(environment, replace(state, table=_renewed(state.table)))
+    if saved:
+        return None, False, environment, why
     first = state.table.order[0]
     return first, False, environment, [*why, f"that cannot be saved either, so slot {first} is booted without counting"]
 
@@ -157,8 +155,8 @@ def _read_uboot(plan: BootPlan, place: EnvironmentPlace, environment: bytes) -> 
     saver = ubootenv.Saver(offsets=place.offsets, size=place.size, current=current, counter=counter)
     kept = {name: value for name, value in variables.items() if name not in ours}
 
-    def save(partition: bytes, state: State) -> bytes:
-        return saver.save(partition, {**kept, **state.variables()})
+    def save(partition: bytes, state: State) -> tuple[bytes, bool]:
+        return saver.save(partition, {**kept, **state.variables()}), True
 
     return _Read(copies=copies, state=state, remarks=_said(current, remarks), save=save)
 
@@ -230,33 +228,33 @@ def _allowed(name: str, plan: BootPlan) -> tuple[str, ...] | str:
 
 @dataclass(slots=True, kw_only=True)
 class _GrubSaver:
-    """Writes the copy that is not the current one; if its header is broken, the current one in place."""
+    """Writes the copy that is not the current one; if that does not help, the current one in place."""
 
     place: EnvironmentPlace
     current: int
     sequence: int
     found: bool
 
-    def save(self, environment: bytes, state: State) -> bytes | None:
-        """Return the partition with the state in one of its copies."""
+    def save(self, environment: bytes, state: State) -> tuple[bytes, bool]:
+        """Return the partition after the attempt, and whether one of its copies has the state."""
         other, following = 1 - self.current, (self.sequence + 1) % 10
-        after = self._store(environment, other, {SEQUENCE: str(following), **state.variables(), END: "1"})
-        if after is not None:
+        environment, saved = self._store(environment, other, {SEQUENCE: str(following), **state.variables(), END: "1"})
+        if saved:
             self.current, self.sequence = other, following
-            return after
+            return environment, True
         return self._store(environment, self.current, {SEQUENCE: str(self.sequence), **state.variables(), END: "1"})
 
-    def _store(self, environment: bytes, copy: int, values: Mapping[str, str]) -> bytes | None:
+    def _store(self, environment: bytes, copy: int, values: Mapping[str, str]) -> tuple[bytes, bool]:
         if not self.found:
-            return None
+            return environment, False
         offset = self.place.offsets[copy]
         try:
             block = grubenv.change_block(environment[offset : offset + grubenv.SIZE], values)
-            # The boot script reads what it has saved.
-            saved = grubenv.read_block(block, values) == values
         except RejectedError:
-            return None
-        return environment[:offset] + block + environment[offset + len(block) :] if saved else None
+            return environment, False
+        # The boot script reads what it has saved. In a block with damaged lines GRUB changes one and reads another.
+        saved = grubenv.read_block(block, values) == values
+        return environment[:offset] + block + environment[offset + len(block) :], saved
 
 
 # Both

@@ -79,6 +79,8 @@ def check_block(raw: bytes) -> None:
 def _set(block: bytes, name: str, value: str) -> bytes:
     """Follow grub_envblk_set: the free space is what is `#` at the end."""
     used = len(block.rstrip(b"#"))
+    if block[used - 1] != _LINE_END:
+        raise RejectedError("cannot save the environment block: its last line has no end")
     free = SIZE - used
     key = f"{name}=".encode("ascii")
     new = value.encode("ascii")
