@@ -109,8 +109,14 @@ def test_servers_are_those_that_are_named() -> None:
 
 def test_two_keys_of_one_name_are_refused() -> None:
     (message,) = settings.mistakes(values(VERIFY_KEYS="/one/a.pem /two/a.pem"))
-    assert "two files that are called a.pem" in message
+    assert message.startswith("BISTABLE_VERIFY_KEYS names a file a.pem, and there is another one with that name")
     assert "Rename one of them" in message
+
+
+@pytest.mark.parametrize("paths", ["/one/a.toml /two/a.toml", "/one/20-keys.toml"])
+def test_two_files_of_settings_of_one_name_are_refused(paths: str) -> None:
+    (message,) = settings.mistakes(values(CONFIG_FILES=paths))
+    assert message.startswith(f"BISTABLE_CONFIG_FILES names a file {paths.rpartition('/')[2]}, and there is another")
 
 
 @pytest.mark.parametrize("start", ["service", "timer"])

@@ -35,21 +35,26 @@ def files(get: Get) -> dict[str, str]:
 
 def mistakes(get: Get) -> list[str]:
     """Return why the client cannot be told what the variables say."""
-    names = [os.path.basename(path) for path in keys(get)]
-    twice = sorted({name for name in names if names.count(name) > 1})
     start = get("BISTABLE_START") or ""
-    found = []
-    if twice:
-        found.append(
-            f"BISTABLE_VERIFY_KEYS names two files that are called {twice[0]}: on the device they lie in one folder. "
-            "Rename one of them."
-        )
+    found = [
+        *_twice("BISTABLE_VERIFY_KEYS", keys(get)),
+        *_twice("BISTABLE_CONFIG_FILES", [*files(get), *(get("BISTABLE_CONFIG_FILES") or "").split()]),
+    ]
     if start != "by-hand" and "meta-python" not in (get("BBFILE_COLLECTIONS") or "").split():
         found.append(
             f"BISTABLE_START is '{start}', and without the layer meta-python, which has python3-dbus-fast, there is no "
             'service. Add the layer, or set BISTABLE_START = "by-hand".'
         )
     return found
+
+
+def _twice(variable: str, paths: list[str]) -> list[str]:
+    names = [os.path.basename(path) for path in paths]
+    return [
+        f"{variable} names a file {name}, and there is another one with that name: on the device they lie in one "
+        "folder. Rename one of them."
+        for name in sorted({name for name in names if names.count(name) > 1})
+    ]
 
 
 def _setting(table: str, key: str, values: list[str]) -> str:

@@ -32,13 +32,12 @@ do_compile[vardeps] += "BISTABLE_KEYS BISTABLE_SERVER_URLS"
 
 do_install () {
     install -d ${D}${sysconfdir}/bistable/conf.d ${D}${sysconfdir}/bistable/keys
-    for file in ${B}/*.toml ${BISTABLE_CONFIG_FILES}; do
-        if [ -e $file ]; then
-            install -m 0644 $file ${D}${sysconfdir}/bistable/conf.d
-        fi
+    find ${B} -name '*.toml' -exec install -m 0644 -t ${D}${sysconfdir}/bistable/conf.d {} +
+    for file in ${BISTABLE_CONFIG_FILES}; do
+        install -m 0644 $file ${D}${sysconfdir}/bistable/conf.d || bbfatal "BISTABLE_CONFIG_FILES: cannot read $file"
     done
     for key in ${BISTABLE_KEYS}; do
-        install -m 0644 $key ${D}${sysconfdir}/bistable/keys
+        install -m 0644 $key ${D}${sysconfdir}/bistable/keys || bbfatal "BISTABLE_VERIFY_KEYS: cannot read $key"
     done
     install -d ${D}${nonarch_base_libdir}/systemd/system-preset
     echo "enable ${BISTABLE_UNIT}" > ${D}${nonarch_base_libdir}/systemd/system-preset/50-bistable.preset
