@@ -386,7 +386,7 @@ def test_partitions_without_content_are_empty(tmp_path: Path) -> None:
     assert [line.split("--part-name ")[1].split()[0] for line in empty] == ["boot-env", "rootfs-b"]
 
 
-@pytest.mark.parametrize("text", ["a b", "a,b", 'a"', "$(x)", "a;b", ""])
+@pytest.mark.parametrize("text", ["a b", "a,b", 'a"', "$(x)", "$x", "a;b", ""])
 def test_a_text_that_wic_does_not_hand_on_is_refused(text: str, tmp_path: Path) -> None:
     with pytest.raises(RequestError, match="kickstart"):
         written(layout(), tmp_path / "files", texts=KickstartTexts(slot_file=text))

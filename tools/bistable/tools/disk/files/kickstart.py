@@ -33,8 +33,8 @@ from bistable.tools.disk.table import is_marked, partition_type
 
 NOTHING: Final = "none"
 
-_WORD: Final = re.compile(r"[A-Za-z0-9_./:@%~${}-]+")
-"""Characters that wic and the shells that it starts hand on as they are; `${NAME}` is a variable of bitbake."""
+_WORD: Final = re.compile(r"(?:[A-Za-z0-9_./:@%~-]|\$\{[A-Za-z0-9_]+\})+")
+"""What wic and the shells that it starts hand on as it is; `${NAME}` is a variable of bitbake."""
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_.-]+")
 _LOGICAL_GAP: Final = 2 * SECTOR

@@ -42,7 +42,7 @@ _DEVICES: Final = (("SYS_MMC_ENV_DEV", "SYS_MMC_ENV_PART"), ("ENV_MMC_DEVICE_IND
 """The same for which card or eMMC, and for its hardware partition."""
 
 _OTHER_PLACES: Final = (
-    "NOWHERE", "EEPROM", "FAT", "EXT4", "FLASH", "NAND", "NVRAM", "ONENAND", "REMOTE", "SPI_FLASH", "UBI",
+    "EEPROM", "EXT4", "FAT", "FLASH", "MTD", "NAND", "NVRAM", "ONENAND", "REMOTE", "SCSI", "SPI_FLASH", "UBI",
 )  # fmt: skip
 """With two places, U-Boot would save into the one that it has loaded from."""
 
@@ -78,7 +78,7 @@ def _environment_lines(geometry: Geometry, plan: BootPlan) -> Iterator[str]:
         start = geometry.partition(ENVIRONMENT).start
         yield f"# The environment is on the partition {ENVIRONMENT}. Some settings have a new name since 2025.10."
         yield _on("ENV_IS_IN_MMC")
-        yield from (_off(f"ENV_IS_IN_{name}" if name != "NOWHERE" else "ENV_IS_NOWHERE") for name in _OTHER_PLACES)
+        yield from map(_off, ("ENV_IS_NOWHERE", *(f"ENV_IS_IN_{name}" for name in _OTHER_PLACES)))
         yield from map(_on, _REDUNDANT)
         yield f"CONFIG_ENV_SIZE={place.size:#x}"
         yield f"CONFIG_ENV_OFFSET={start + place.offsets[0]:#x}"
