@@ -31,9 +31,10 @@ do_install[noexec] = "1"
 python () {
     if not d.getVar('BISTABLE_MODULE'):
         bb.fatal('%s: BISTABLE_MODULE is not set: it is not known which update module installs the artifact. Set it like BISTABLE_MODULE = "single-file".' % d.getVar('PN'))
-    for name in (d.getVar('BISTABLE_MODULE_FILES') + ' ' + d.getVar('BISTABLE_MODULE_DEPLOYED')).split():
-        for message in metaota.checks.name_mistakes(os.path.basename(name), 'BISTABLE_MODULE_FILES'):
-            bb.fatal('%s: %s' % (d.getVar('PN'), message))
+    for variable in ('BISTABLE_MODULE_FILES', 'BISTABLE_MODULE_DEPLOYED'):
+        for name in d.getVar(variable).split():
+            for message in metaota.checks.name_mistakes(os.path.basename(name), variable):
+                bb.fatal('%s: %s' % (d.getVar('PN'), message))
 }
 
 do_artifact[cleandirs] = "${B}"

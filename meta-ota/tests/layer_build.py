@@ -9,6 +9,7 @@ import contextlib
 import io
 import logging
 import os
+import shutil
 import sys
 import types
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,6 +20,8 @@ from typing import Any, Final
 import pytest
 from layer_files import LAYER, STUB
 
+SLOTS: Final = "recipes-ota/bistable-slots/bistable-slots_1.0.bb"
+IMAGE: Final = "tests/stub/recipes/image/stub-image_1.0.bb"
 SYSTEM_PATH: Final = "/usr/sbin:/usr/bin:/sbin:/bin"
 TOOLS: Final = Path(sys.executable).parent
 """Where the command `bistable` is, which a real build makes natively."""
@@ -171,9 +174,16 @@ class Build:
         path.write_text(f'LICENSE = "CLOSED"\n{text}')
         return self.recipe(path)
 
+    def slots(self) -> Recipe:
+        """Run all tasks of the recipe of the slots, and put what it deploys where others look for it."""
+        recipe = self.recipe(SLOTS)
+        recipe.run_all("do_configure", "do_compile", "do_check", "do_install", "do_deploy")
+        shutil.copytree(recipe.path("DEPLOYDIR"), recipe.path("DEPLOY_DIR_IMAGE"), dirs_exist_ok=True)
+        return recipe
+
     def image(self) -> Recipe:
         """Read the recipe of an image, and make the directories that tasks before ours make."""
-        recipe = self.recipe(STUB / "recipes" / "image" / "stub-image_1.0.bb")
+        recipe = self.recipe(IMAGE)
         for name in ("IMAGE_ROOTFS", "IMGDEPLOYDIR", "DEPLOY_DIR_IMAGE", "BISTABLE_DATA_TREE"):
             if recipe.value(name):
                 recipe.path(name).mkdir(parents=True, exist_ok=True)

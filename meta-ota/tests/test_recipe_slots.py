@@ -1,21 +1,18 @@
 """The recipe that makes everything which follows from where the slots are; its command really runs."""
 
 import json
-import shutil
 import tomllib
 from pathlib import Path
 
 import pytest
-from layer_build import Bench, Build, Recipe, RefusedError, bench
+from layer_build import SLOTS, Bench, Recipe, RefusedError, bench
 from metaota import machine
 
 from bistable.tools.boot import Loader
 
 __all__ = ["bench"]
 
-RECIPE = "recipes-ota/bistable-slots/bistable-slots_1.0.bb"
 MIB = 1 << 20
-PREPARED = ("do_configure", "do_compile", "do_check", "do_install", "do_deploy")
 LOADERS = [
     ("qemux86-64", "grub"),
     ("qemux86-64", "systemd-boot"),
@@ -23,14 +20,6 @@ LOADERS = [
     ("qemuarm64", "uboot"),
     ("acorn", "uboot-environment"),
 ]
-
-
-def made(build: Build) -> Recipe:
-    """Run all tasks of the recipe, and put what it deploys where others look for it."""
-    recipe = build.recipe(RECIPE)
-    recipe.run_all(*PREPARED)
-    shutil.copytree(recipe.path("DEPLOYDIR"), recipe.path("DEPLOY_DIR_IMAGE"), dirs_exist_ok=True)
-    return recipe
 
 
 def files(folder: Path) -> list[str]:
@@ -43,7 +32,7 @@ def test_what_was_made_fits_the_variables_and_is_named_for_the_boot_partition(
     bench: Bench, name: str, loader: str
 ) -> None:
     build = bench.build(f'BISTABLE_BOOTLOADER = "{loader}"\n', machine=name)
-    recipe = made(build)
+    recipe = build.slots()
     deployed = recipe.path("DEPLOYDIR") / "bistable"
     disk = json.loads((deployed / "disk.json").read_text())
     sizes = {part["name"]: part["size"] for part in disk["partitions"]}
@@ -63,7 +52,7 @@ def test_every_boot_loader_of_the_layer_is_one_that_disks_can_have() -> None:
 
 
 def test_the_kickstart_names_what_wic_finds_in_a_build(bench: Bench) -> None:
-    recipe = made(bench.build())
+    recipe = bench.build().slots()
     text = (recipe.path("DEPLOYDIR") / "bistable" / "disk.wks").read_text()
     assert text.count("file=${IMGDEPLOYDIR}/${IMAGE_LINK_NAME}.ext4") == 2
     assert "file=${DEPLOY_DIR_IMAGE}/bistable/boot-env.img" in text
@@ -71,7 +60,7 @@ def test_the_kickstart_names_what_wic_finds_in_a_build(bench: Bench) -> None:
 
 
 def test_the_client_is_told_where_the_slots_are(bench: Bench) -> None:
-    recipe = made(bench.build())
+    recipe = bench.build().slots()
     root = recipe.path("D")
     settings = tomllib.loads((root / "etc/bistable/conf.d/40-boot.toml").read_text())
     assert settings["boot"]["backend"] == "grub"
@@ -79,23 +68,24 @@ def test_the_client_is_told_where_the_slots_are(bench: Bench) -> None:
 
 
 def test_only_systemd_gets_what_only_systemd_understands(bench: Bench) -> None:
-    with_it = made(bench.build())
-    without = made(bench.build('DISTRO_FEATURES = "sysvinit"\n'))
+    with_it = bench.build().slots()
+    without = bench.build('DISTRO_FEATURES = "sysvinit"\n').slots()
     assert "x-systemd." in (with_it.path("DEPLOYDIR") / "bistable" / "fstab").read_text()
     assert "x-systemd." not in (without.path("DEPLOYDIR") / "bistable" / "fstab").read_text()
 
 
 def test_nothing_of_another_boot_loader_stays(bench: Bench) -> None:
     build = bench.build()
-    recipe = made(build)
-    other = build.recipe(RECIPE)
+    recipe = build.slots()
+    assert (recipe.path("DEPLOYDIR") / "bistable" / "boot-env.img").exists()
+    other = build.recipe(SLOTS)
     other.set(BISTABLE_BOOTLOADER="efi")
-    other.run_all(*PREPARED)
+    other.run_all("do_configure", "do_compile", "do_deploy")
     assert not (recipe.path("DEPLOYDIR") / "bistable" / "boot-env.img").exists()
 
 
 def test_u_boot_gets_the_options_that_its_script_needs(bench: Bench) -> None:
-    recipe = made(bench.build(machine="acorn"))
+    recipe = bench.build(machine="acorn").slots()
     assert "CONFIG_CMD_SETEXPR=y" in (recipe.path("DEPLOYDIR") / "bistable" / "uboot.config").read_text()
     assert recipe.words("RDEPENDS:bistable-slots") == ["libubootenv-bin"]
 
@@ -107,7 +97,7 @@ def own_layout(bench: Bench, text: str, settings: str = "") -> Recipe:
     """Return the recipe in a build with a layout that somebody wrote."""
     path = bench.top / "acorn.toml"
     path.write_text(text)
-    return bench.build(f'BISTABLE_LAYOUT = "{path}"\n{settings}').recipe(RECIPE)
+    return bench.build(f'BISTABLE_LAYOUT = "{path}"\n{settings}').recipe(SLOTS)
 
 
 OWN = """\
@@ -126,7 +116,7 @@ size = "64 MiB"
 
 def test_a_layout_of_your_own_takes_the_place_of_the_one_that_is_made(bench: Bench) -> None:
     recipe = own_layout(bench, OWN, 'BISTABLE_SLOT_SIZE_MB = "128"\n')
-    recipe.run_all(*PREPARED)
+    recipe.run_all("do_configure", "do_compile", "do_check", "do_deploy")
     disk = json.loads((recipe.path("DEPLOYDIR") / "bistable" / "disk.json").read_text())
     assert disk["device_type"] == "acorn-2"
 
@@ -134,7 +124,7 @@ def test_a_layout_of_your_own_takes_the_place_of_the_one_that_is_made(bench: Ben
 def test_its_slots_have_to_be_those_that_root_file_systems_are_made_for(bench: Bench) -> None:
     recipe = own_layout(bench, OWN)
     with pytest.raises(RefusedError) as refused:
-        recipe.run_all(*PREPARED)
+        recipe.run_all("do_configure", "do_compile", "do_check")
     assert "BISTABLE_SLOT_SIZE_MB is 856, and the slots of BISTABLE_LAYOUT have 128 MiB" in str(refused.value)
     assert 'Set BISTABLE_SLOT_SIZE_MB = "128"' in str(refused.value)
 
@@ -142,12 +132,12 @@ def test_its_slots_have_to_be_those_that_root_file_systems_are_made_for(bench: B
 def test_a_layout_that_cannot_be_says_why(bench: Bench) -> None:
     recipe = own_layout(bench, OWN.replace("[slots]\n", "[slots]\ncolour = 1\n"))
     with pytest.raises(RefusedError) as refused:
-        recipe.run_all(*PREPARED)
+        recipe.run_all("do_configure", "do_compile", "do_check")
     assert "[slots] colour: there is no such key" in str(refused.value)
     assert "cannot lay out the disk: what bistable says is above" in str(refused.value)
 
 
 def test_a_layout_that_is_not_there_stops_the_build(bench: Bench) -> None:
-    recipe = bench.build('BISTABLE_LAYOUT = "/nowhere/acorn.toml"\n').recipe(RECIPE)
+    recipe = bench.build('BISTABLE_LAYOUT = "/nowhere/acorn.toml"\n').recipe(SLOTS)
     with pytest.raises(RefusedError, match=r"BISTABLE_LAYOUT is '/nowhere/acorn\.toml', and there is no such file"):
         recipe.run("do_configure")

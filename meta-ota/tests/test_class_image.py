@@ -1,0 +1,249 @@
+"""What an image becomes: artifacts, a root file system for a slot, and what is on the data partition from the start."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from layer_artifacts import OWN_KEYS, PAYLOAD, QUICK, artifact_of, filled
+from layer_build import IMAGE, Bench, Build, Recipe, RefusedError, bench
+from layer_files import KEYS
+
+from bistable.artifact import Compression, SignatureState
+
+__all__ = ["bench"]
+
+FAKEROOT = pytest.mark.skipif(shutil.which("fakeroot") is None, reason="not installed: fakeroot")
+
+
+# --- the artifact
+
+
+def test_the_artifact_carries_the_file_system_and_says_what_the_variables_say(bench: Bench) -> None:
+    settings = """
+BISTABLE_ARTIFACT_NAME = "release-7"
+BISTABLE_COMPATIBLE_TYPES = "acorn-1 acorn-2"
+BISTABLE_PROVIDES = "app.version:7 colour:green"
+BISTABLE_DEPENDS = "app.version:6"
+BISTABLE_DEPENDS_NAMES = "release-5 release-6"
+BISTABLE_GROUP = "stable"
+BISTABLE_DEPENDS_GROUPS = "stable beta"
+BISTABLE_ARTIFACT_ARGS = "--software-name app"
+"""
+    image = filled(bench.build(OWN_KEYS + settings).image())
+    image.run("do_image_mender")
+    artifact = artifact_of(image)
+    info, types = artifact.head.header.info, artifact.head.header.type_info
+    assert (info.artifact_name, info.device_types) == ("release-7", ("acorn-1", "acorn-2"))
+    assert (info.depends_names, info.artifact_group) == (("release-5", "release-6"), "stable")
+    assert info.depends_groups == ("stable", "beta")
+    assert {"app.version": "7", "colour": "green", "rootfs-image.app.version": "release-7"}.items() <= (
+        types.provides.items()
+    )
+    assert types.depends["app.version"] in {"6", ("6",)}
+    assert [(file.name, file.size) for file in artifact.files] == [(image.value("BISTABLE_PAYLOAD"), len(PAYLOAD))]
+    assert artifact.data_compression is Compression.ZSTD
+
+
+def test_state_scripts_go_into_the_artifact(bench: Bench) -> None:
+    script = bench.top / "ArtifactInstall_Enter_00"
+    script.write_text("#!/bin/sh\n")
+    image = filled(bench.build(OWN_KEYS + QUICK + f'BISTABLE_STATE_SCRIPTS = "{script}"\n').image())
+    image.run("do_image_mender")
+    assert [each.name for each in artifact_of(image).head.header.scripts] == [script.name]
+
+
+def test_the_same_image_makes_the_same_artifact(bench: Bench) -> None:
+    results = []
+    for _ in range(2):
+        # An RSA signature of the same bytes is the same; one with a curve never is.
+        keys = f'BISTABLE_SIGNING_KEY = "{KEYS}/rsa2048.key"\nBISTABLE_VERIFY_KEYS = "{KEYS}/rsa2048.pub"\n'
+        image = filled(bench.build(keys).image())
+        image.run("do_image_mender")
+        results.append((image.path("IMGDEPLOYDIR") / f"{image.value('IMAGE_NAME')}.mender").read_bytes())
+    assert results[0] == results[1]
+
+
+def test_the_artifact_waits_for_the_file_system_of_the_slots(bench: Bench) -> None:
+    for kind in ("ext4", "squashfs"):
+        image = bench.build(OWN_KEYS + f'BISTABLE_ROOTFS_FSTYPE = "{kind}"\n').image()
+        assert image.words("IMAGE_TYPEDEP:mender") == [kind]
+        assert kind in image.words("IMAGE_TYPEDEP:wic")
+        assert image.value("BISTABLE_PAYLOAD").endswith(f".{kind}")
+
+
+def test_an_option_that_there_is_not_stops_the_build(bench: Bench) -> None:
+    image = filled(bench.build(OWN_KEYS + QUICK + 'BISTABLE_ARTIFACT_ARGS = "--colour green"\n').image())
+    with pytest.raises(RefusedError, match="cannot write the artifact: what bistable says is above") as refused:
+        image.run("do_image_mender")
+    assert "--colour" in str(refused.value)
+
+
+def test_a_device_that_is_new_can_be_told_what_it_has(bench: Bench) -> None:
+    settings = 'IMAGE_FSTYPES += "bootstrap-artifact"\nBISTABLE_PROVIDES = "app.version:7"\n'
+    image = bench.build(OWN_KEYS + settings).image()
+    image.run("do_image_bootstrap_artifact")
+    artifact = artifact_of(image, "bootstrap-artifact")
+    assert artifact.head.signature is SignatureState.VERIFIED
+    assert artifact.files == ()
+    assert artifact.head.header.info.artifact_name == image.value("BISTABLE_ARTIFACT_NAME")
+    assert artifact.head.header.type_info.provides["app.version"] == "7"
+
+
+def test_a_name_that_artifacts_have_no_room_for_is_refused(bench: Bench) -> None:
+    build = bench.build(OWN_KEYS + f'IMAGE_LINK_NAME:forcevariable = "{"x" * 86}"\n')
+    message = build.skipped(IMAGE)
+    assert "its name has 91 characters" in message
+    assert "Set IMAGE_LINK_NAME to something shorter" in message
+    assert bench.build(OWN_KEYS + f'IMAGE_LINK_NAME:forcevariable = "{"x" * 85}"\n').image()
+
+
+# --- the file system of a slot
+
+
+def test_the_file_system_fills_the_slot(bench: Bench) -> None:
+    image = bench.build('BISTABLE_SLOT_SIZE_MB = "100"\n').image()
+    assert image.value("IMAGE_ROOTFS_SIZE") == image.value("IMAGE_ROOTFS_MAXSIZE") == str(100 * 1024)
+    assert (image.value("IMAGE_OVERHEAD_FACTOR"), image.value("IMAGE_ROOTFS_EXTRA_SPACE")) == ("1", "0")
+
+
+def test_the_same_tree_gives_the_same_file_system(bench: Bench) -> None:
+    found = []
+    for _ in range(2):
+        image = bench.build('BISTABLE_SLOT_SIZE_MB = "16"\n').image()
+        image.run("do_image_ext4")
+        path = image.path("IMGDEPLOYDIR") / image.value("BISTABLE_PAYLOAD")
+        told = subprocess.run(["dumpe2fs", "-h", path], capture_output=True, text=True, check=True).stdout
+        fields = dict(line.split(":", 1) for line in told.splitlines() if ":" in line)
+        assert fields["Filesystem UUID"].strip() == fields["Directory Hash Seed"].strip()
+        found.append(fields["Filesystem UUID"])
+        assert path.stat().st_size == 16 << 20
+        assert {"metadata_csum_seed", "orphan_file"} & set(fields["Filesystem features"].split()) == set()
+    assert found[0] == found[1]
+
+
+def rooted(build: Build, fstab: str) -> Recipe:
+    """Return the image with a root file system that has this table, after what is done to it."""
+    build.slots()
+    image = build.image()
+    etc = image.path("IMAGE_ROOTFS") / "etc"
+    etc.mkdir(parents=True)
+    (etc / "fstab").write_text(fstab)
+    image.run("bistable_rootfs")
+    return image
+
+
+def table(image: Recipe) -> list[list[str]]:
+    """Return the words of each line of fstab."""
+    return [line.split() for line in (image.path("IMAGE_ROOTFS") / "etc/fstab").read_text().splitlines()]
+
+
+FSTAB = "/dev/root / auto defaults 1 1\nproc /proc proc defaults 0 0\n"
+
+
+def test_the_table_of_mounts_gets_those_of_the_layout(bench: Bench) -> None:
+    image = rooted(bench.build('BISTABLE_BOOTLOADER = "systemd-boot"\n'), FSTAB)
+    assert [words[1] for words in table(image)[:2]] == ["/", "/proc"]
+    assert {words[1] for words in table(image)[2:]} >= {"/data"}
+    for words in table(image)[2:]:
+        assert words[0].startswith("PARTUUID=")
+        assert (image.path("IMAGE_ROOTFS") / words[1].lstrip("/")).is_dir()
+
+
+def test_what_was_said_of_the_same_place_goes(bench: Bench) -> None:
+    image = rooted(bench.build(), FSTAB + "/dev/sda3 /data ext4 ro 0 0\n/dev/sda4 /database ext4 ro 0 0\n")
+    data = [words for words in table(image) if words[1] == "/data"]
+    assert len(data) == 1
+    assert data[0][0].startswith("PARTUUID=")
+    assert ["/dev/sda4", "/database", "ext4", "ro", "0", "0"] in table(image)
+
+
+def test_doing_it_twice_changes_nothing(bench: Bench) -> None:
+    image = rooted(bench.build(), FSTAB)
+    before = table(image)
+    image.run("bistable_rootfs")
+    assert table(image) == before
+
+
+def test_the_root_file_system_knows_its_artifact_and_a_table_is_made_where_none_is(bench: Bench) -> None:
+    build = bench.build('BISTABLE_ARTIFACT_NAME = "release-7"\n')
+    build.slots()
+    image = build.image()
+    image.run("bistable_rootfs")
+    root = image.path("IMAGE_ROOTFS")
+    assert (root / "etc/mender/artifact_info").read_text() == "artifact_name=release-7\n"
+    assert [words[1] for words in table(image)] == ["/data"]
+    assert (root / "data").is_dir()
+
+
+# --- the data partition
+
+
+def taken(image: Recipe) -> Path:
+    """Take what recipes put into /data, and return the tree of the data partition."""
+    image.run("bistable_take_data", as_root=True)
+    return image.path("BISTABLE_DATA_TREE")
+
+
+@FAKEROOT
+def test_what_recipes_put_into_data_is_on_the_data_partition_and_not_in_slots(bench: Bench) -> None:
+    image = rooted(bench.build(), FSTAB)
+    data = image.path("IMAGE_ROOTFS") / "data"
+    (data / "app" / ".hidden").mkdir(parents=True)
+    (data / "app" / "file").write_text("kept")
+    (data / ".top").write_text("kept, too")
+    tree = taken(image)
+    assert list(data.iterdir()) == []
+    assert (tree / "app" / "file").read_text() == "kept"
+    assert (tree / "app" / ".hidden").is_dir()
+    assert (tree / ".top").read_text() == "kept, too"
+
+
+@FAKEROOT
+def test_the_device_knows_its_type_from_the_start(bench: Bench) -> None:
+    tree = taken(rooted(bench.build('BISTABLE_DEVICE_TYPE = "acorn-2"\n'), FSTAB))
+    assert "device_type=acorn-2" in (tree / "bistable" / "device_type").read_text()
+    assert (tree / "bistable").stat().st_mode & 0o777 == 0o700
+
+
+# --- the disk
+
+
+def test_wic_takes_the_kickstart_of_the_slots_before_that_of_the_machine(bench: Bench) -> None:
+    image = bench.build('WKS_FULL_PATH = "/machine.wks"\nWKS_FILE_CHECKSUM = "x"\n').image()
+    assert image.path("WKS_FULL_PATH") == image.path("DEPLOY_DIR_IMAGE") / "bistable" / "disk.wks"
+    assert image.value("WKS_FILE_CHECKSUM") == ""
+    assert "BISTABLE_DATA_TREE" in image.words("WICVARS")
+
+
+SYSTEMD_BOOT = """
+BISTABLE_BOOTLOADER = "systemd-boot"
+BISTABLE_INITRD = "/boot/initrd"
+BISTABLE_INITRD_DEPLOYED = "x.cpio"
+"""
+
+
+@pytest.mark.parametrize(
+    ("settings", "name", "recipe", "files"),
+    [
+        ("", "qemux86-64", "grub-efi", {"grub-efi-bootx64.efi;EFI/BOOT/bootx64.efi"}),
+        (
+            SYSTEMD_BOOT,
+            "qemux86-64",
+            "systemd-boot",
+            {
+                "systemd-bootx64.efi;EFI/BOOT/bootx64.efi",
+                "bzImage;EFI/bistable/a/linux.efi",
+                "x.cpio;EFI/bistable/a/initrd.img",
+            },
+        ),
+        ("", "qemuarm64", "virtual/bootloader", {"bistable/boot/boot.scr;boot.scr"}),
+    ],
+)
+def test_the_boot_partition_gets_what_boots_first(
+    bench: Bench, settings: str, name: str, recipe: str, files: set[str]
+) -> None:
+    image = bench.build(settings + 'IMAGE_BOOT_FILES = "board.dtb"\n', machine=name).image()
+    assert files | {"board.dtb"} <= set(image.words("IMAGE_BOOT_FILES"))
+    assert f"{recipe}:do_deploy" in image.flag("do_image_wic", "depends")
+    assert "bistable-slots:do_deploy" in image.flag("do_image_wic", "depends")
