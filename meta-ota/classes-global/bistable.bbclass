@@ -58,6 +58,13 @@ BISTABLE_DISK_SEED[doc] = "What all identifiers on the disk are made from. It ha
 BISTABLE_LAYOUT ?= ""
 BISTABLE_LAYOUT[doc] = "A layout of the disk (TOML) of your own, in place of the one that is made from these variables; BISTABLE_SLOT_SIZE_MB has to say the size of its slots."
 
+# By what they come to: bitbake does not see which variables of the machine these ask for.
+BISTABLE_BOOTLOADER[vardepvalue] = "${BISTABLE_BOOTLOADER}"
+BISTABLE_DEVICETREE[vardepvalue] = "${BISTABLE_DEVICETREE}"
+BISTABLE_KERNEL_ARGS[vardepvalue] = "${BISTABLE_KERNEL_ARGS}"
+BISTABLE_UBOOT_DISK[vardepvalue] = "${BISTABLE_UBOOT_DISK}"
+BISTABLE_SLOT_SIZE_MB[vardepvalue] = "${BISTABLE_SLOT_SIZE_MB}"
+
 # --- keys
 
 BISTABLE_SIGNING_KEY ?= "${@d.getVar('LAYERDIR_META_OTA') + '/files/example-keys/private.pem' if d.getVar('BISTABLE_EXAMPLE_KEYS') == '1' else ''}"

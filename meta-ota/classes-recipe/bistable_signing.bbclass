@@ -4,7 +4,9 @@
 DEPENDS:append = " bistable-native"
 
 BISTABLE_SIGN_OPTIONS = "${@metaota.signing.shell(d.getVar)}"
+BISTABLE_SIGN_OPTIONS[vardepvalue] = "${BISTABLE_SIGN_OPTIONS}"
 BISTABLE_VERIFY_OPTIONS = "${@metaota.signing.verify(d.getVar)}"
+BISTABLE_VERIFY_OPTIONS[vardepvalue] = "${BISTABLE_VERIFY_OPTIONS}"
 BISTABLE_EXAMPLE_KEY = "${LAYERDIR_META_OTA}/files/example-keys/public.pem"
 BISTABLE_EXAMPLE_REFUSED = "${@'1' if d.getVar('BISTABLE_RELEASE') == '1' or d.getVar('BISTABLE_EXAMPLE_KEYS') != '1' else ''}"
 # What opens a token or a key comes from the environment, and does not make another artifact.

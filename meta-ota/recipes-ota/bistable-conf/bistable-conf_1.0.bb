@@ -13,6 +13,7 @@ INHIBIT_DEFAULT_DEPS = "1"
 
 BISTABLE_UNIT = "${@metaota.settings.UNITS.get(d.getVar('BISTABLE_START'), '')}"
 BISTABLE_KEYS = "${@' '.join(metaota.settings.keys(d.getVar))}"
+BISTABLE_KEYS[vardepvalue] = "${BISTABLE_KEYS}"
 
 python () {
     for message in metaota.settings.mistakes(d.getVar):

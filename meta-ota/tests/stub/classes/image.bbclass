@@ -31,3 +31,11 @@ do_rootfs () {
     :
 }
 addtask rootfs before do_build
+
+# What wic is told of the build.
+WICVARS ?= "IMAGE_BOOT_FILES"
+do_rootfs_wicenv () {
+    :
+}
+do_rootfs_wicenv[vardeps] += "${WICVARS}"
+addtask rootfs_wicenv after do_rootfs before do_build
