@@ -4,5 +4,5 @@
 IMAGE_TYPES += "mender bootstrap-artifact"
 
 # An initial RAM disk, say, is an image too, and does not lie in a slot.
-BISTABLE_SLOT_TYPES = "mender bootstrap-artifact wic ${@' '.join('wic.%s' % kind for kind in d.getVar('CONVERSIONTYPES').split())}"
-inherit ${@bb.utils.contains_any('IMAGE_FSTYPES', d.getVar('BISTABLE_SLOT_TYPES'), 'bistable_slot_image', '', d)}
+# nooelint: oelint.var.inherit.inherit_defer - a type of image is known when its class is read
+inherit ${@'bistable_slot_image' if metaota.machine.lies_in_slot(d.getVar) else ''}

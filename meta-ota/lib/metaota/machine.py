@@ -64,6 +64,12 @@ def devicetree(get: Get) -> str:
     return ""
 
 
+def lies_in_slot(get: Get) -> bool:
+    """Return whether the image being built is for a slot: an artifact or a disk is made of it."""
+    kinds = {word.partition(".")[0] for word in (get("IMAGE_FSTYPES") or "").split()}
+    return not kinds.isdisjoint({"mender", "bootstrap-artifact", "wic"})
+
+
 def boot_files(get: Get) -> list[str]:
     """Return what goes into the boot partition, in the form of IMAGE_BOOT_FILES: deployed file;place."""
     loader, initrd = get("BISTABLE_BOOTLOADER") or "", get("BISTABLE_INITRD") or ""
