@@ -33,6 +33,7 @@ docs: setup ## write the reference of commands, and manual pages in build/man
 	@$(BIN)/python tools/make_reference.py --man build/man
 	@$(BIN)/python tools/make_client_reference.py
 	@$(BIN)/python tools/make_client_reference.py --man build/man
+	@$(BIN)/python tools/make_layer_reference.py
 
 wheel: setup ## build wheel and source distribution in dist/
 	@$(BIN)/python -m build --no-isolation --outdir dist .

@@ -1,6 +1,7 @@
 # Updates with two slots: `INHERIT += "bistable"` in the configuration of a build switches on all that this layer does.
 # What can be set is here, with its default; README.md of the layer has the table.
 
+# nooelint: oelint.vars.outofcontext - that is the switch
 DISTRO_FEATURES:append = " bistable"
 IMAGE_CLASSES += "bistable_image"
 # Recipes that say what they are made as, such as those of initial RAM disks, are left alone.

@@ -9,6 +9,7 @@ IMAGE_OVERHEAD_FACTOR = "1"
 IMAGE_ROOTFS_EXTRA_SPACE = "0"
 # The same content gives the same bytes; and what GRUB before 2.12 cannot read is left out.
 BISTABLE_EXT4_UUID = "${@__import__('uuid').uuid5(__import__('uuid').NAMESPACE_URL, 'bistable/%s' % d.getVar('BISTABLE_DISK_SEED'))}"
+# nooelint: oelint.vars.overrideappend - to what there is for this type
 EXTRA_IMAGECMD:ext4:append = " -U ${BISTABLE_EXT4_UUID} -E hash_seed=${BISTABLE_EXT4_UUID} -O ^metadata_csum_seed,^orphan_file"
 
 BISTABLE_PAYLOAD = "${IMAGE_LINK_NAME}.${BISTABLE_ROOTFS_FSTYPE}"
@@ -78,6 +79,7 @@ IMAGE_CMD:mender () {
 do_image_mender[depends] += "bistable-native:do_populate_sysroot"
 do_image_mender[prefuncs] += "bistable_check_keys"
 
+# nooelint: oelint.task.dash - the name of the type, which builds with meta-mender use
 IMAGE_CMD:bootstrap-artifact () {
     bistable_refuse_example_key
     bistable artifact write bootstrap --artifact-name '${BISTABLE_ARTIFACT_NAME}' \
@@ -98,6 +100,7 @@ WKS_FILE_CHECKSUM:forcevariable = ""
 BISTABLE_BOOT_FILES = "${@' '.join(metaota.machine.boot_files(d.getVar))}"
 BISTABLE_BOOT_FILES[vardepvalue] = "${BISTABLE_BOOT_FILES}"
 IMAGE_BOOT_FILES:append = " ${BISTABLE_BOOT_FILES}"
+# nooelint: oelint.vars.overrideappend - to what there is for this type
 IMAGE_TYPEDEP:wic:append = " ${BISTABLE_ROOTFS_FSTYPE}"
 WICVARS:append = " BISTABLE_DATA_TREE"
 do_image_wic[depends] += "bistable-slots:do_deploy virtual/kernel:do_deploy"

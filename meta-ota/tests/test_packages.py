@@ -5,7 +5,6 @@ import json
 import sys
 from collections.abc import Iterator
 from functools import cache
-from pathlib import Path
 
 import pytest
 from layer_build import Bench, Recipe, bench

@@ -47,5 +47,5 @@ do_install[file-checksums] += "${@' '.join('%s:True' % path for path in d.getVar
 
 FILES:${PN} = "${sysconfdir}/bistable ${nonarch_base_libdir}/systemd/system-preset"
 CONFFILES:${PN} = "${sysconfdir}/bistable/conf.d"
-RPROVIDES:${PN} += "virtual-bistable-conf"
 RDEPENDS:${PN} = "bistable-slots"
+RPROVIDES:${PN} += "virtual-bistable-conf"

@@ -8,12 +8,12 @@ LIC_FILES_CHKSUM = "file://${COMMON_LICENSE_DIR}/Apache-2.0;md5=89aea4e17d99a7ca
 inherit deploy features_check
 
 REQUIRED_DISTRO_FEATURES = "bistable"
+DEPENDS += "bistable-native"
 PACKAGE_ARCH = "${MACHINE_ARCH}"
 INHIBIT_DEFAULT_DEPS = "1"
-DEPENDS = "bistable-native"
 
 # GRUB of OpenEmbedded looks for its script beside itself.
-BISTABLE_FILES_OPTIONS = " \
+BISTABLE_FILES_OPTIONS = "\
     --grub-prefix /EFI/BOOT \
     --init ${@bb.utils.contains('DISTRO_FEATURES', 'systemd', 'systemd', 'other', d)} \
     --slot-file '$'{IMGDEPLOYDIR}/'$'{IMAGE_LINK_NAME}.${BISTABLE_ROOTFS_FSTYPE} \
@@ -76,4 +76,5 @@ addtask deploy after do_install before do_build
 FILES:${PN} = "${sysconfdir} ${localstatedir} /data /boot"
 RDEPENDS:${PN} = "${@'libubootenv-bin' if (d.getVar('BISTABLE_BOOTLOADER') or '').startswith('uboot') else ''}"
 # The mark of the link is where the memory of the client is, on a partition that is not there in the build.
+# nooelint: oelint.vars.insaneskip
 INSANE_SKIP:${PN} += "empty-dirs"

@@ -1,4 +1,4 @@
-SUMMARY = "Over-the-air updates with two slots, and updates that wait until somebody says go"
+SUMMARY = "Updates with two slots, and updates that wait until somebody says go"
 DESCRIPTION = "The library and command for update artifacts, the client that installs them on a device, and the service \
 that is led by a server and held by applications."
 SECTION = "admin"
@@ -10,8 +10,9 @@ inherit python_hatchling systemd update-rc.d
 # The layer and the program are one repository, and of one version: sources are taken from where the layer is.
 BISTABLE_SOURCE ?= "${@os.path.normpath(d.getVar('LAYERDIR_META_OTA') + '/..')}"
 BISTABLE_SOURCE[doc] = "Where the sources of Bistable are: by default the repository that this layer is a folder of."
+# nooelint: oelint.vars.fileextrapaths,oelint.vars.outofcontext
 FILESEXTRAPATHS:prepend := "${BISTABLE_SOURCE}:"
-SRC_URI = " \
+SRC_URI = "\
     file://pyproject.toml;subdir=${BP} \
     file://README.md;subdir=${BP} \
     file://LICENSE;subdir=${BP} \
@@ -93,7 +94,7 @@ BISTABLE_MODULES = "${PYTHON_SITEPACKAGES_DIR}/bistable"
 FILES:${PN}-artifact = "${BISTABLE_MODULES}/artifact ${PYTHON_SITEPACKAGES_DIR}/bistable-*.dist-info"
 FILES:${PN}-cli = "${BISTABLE_MODULES}/artifact/cli ${bindir}/bistable"
 FILES:${PN}-tools = "${BISTABLE_MODULES}/tools"
-FILES:${PN}-client = " \
+FILES:${PN}-client = "\
     ${BISTABLE_MODULES}/client \
     ${bindir}/bistablectl \
     ${datadir}/bistable \
@@ -102,7 +103,7 @@ FILES:${PN}-client = " \
     ${nonarch_libdir}/tmpfiles.d \
     ${systemd_system_unitdir}/bistable-recover.service \
 "
-FILES:${PN}-daemon = " \
+FILES:${PN}-daemon = "\
     ${BISTABLE_MODULES}/client/daemon \
     ${bindir}/bistabled \
     ${sysconfdir}/init.d/bistabled \
@@ -122,7 +123,7 @@ SUMMARY:${PN}-daemon = "Service that asks a server for updates and lets applicat
 SUMMARY:${PN}-mender-policies = "Bus policies for applications that speak io.mender"
 
 # By the modules that each part imports; a test compares.
-RDEPENDS:${PN}-artifact:class-target = " \
+RDEPENDS:${PN}-artifact:class-target = "\
     python3-asyncio \
     python3-compression \
     python3-core \
@@ -142,7 +143,7 @@ RDEPENDS:${PN}-artifact:class-target = " \
 "
 RDEPENDS:${PN}-cli:class-target = "${PN}-artifact python3-click"
 RDEPENDS:${PN}-tools:class-target = "${PN}-cli ${PN}-client python3-construct python3-jinja2"
-RDEPENDS:${PN}-client:class-target = " \
+RDEPENDS:${PN}-client:class-target = "\
     ${PN}-artifact \
     python3-ctypes \
     python3-logging \
@@ -153,7 +154,7 @@ RDEPENDS:${PN}-client:class-target = " \
 "
 RDEPENDS:${PN}-daemon:class-target = "${PN}-client dbus python3-dbus-fast python3-xml"
 RDEPENDS:${PN}:class-target = "${PN}-client ${@bb.utils.contains('PACKAGECONFIG', 'daemon', '${PN}-daemon', '', d)}"
-RDEPENDS:${PN}:class-nativesdk = " \
+RDEPENDS:${PN}:class-nativesdk = "\
     nativesdk-python3-click \
     nativesdk-python3-construct \
     nativesdk-python3-cryptography \

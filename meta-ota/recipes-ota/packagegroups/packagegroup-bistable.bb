@@ -9,7 +9,7 @@ REQUIRED_DISTRO_FEATURES = "bistable"
 PACKAGE_ARCH = "${MACHINE_ARCH}"
 
 # Boot loaders read the kernel in the slot, so that an update replaces it.
-RDEPENDS:${PN} = " \
+RDEPENDS:${PN} = "\
     bistable \
     bistable-conf \
     bistable-data \

@@ -12,6 +12,7 @@ SRC_URI[sha256sum] = "8226a33c542bcb54cd6bd0a366067b610b41713b64c9abec1bc4533d69
 
 # Its build description pins versions of its build tools and a backend of setuptools that is going away. The C extension
 # needs none of that; without cffi, the other one is left out.
+# nooelint: oelint.vars.insaneskip
 INSANE_SKIP += "pep517-backend"
 
 RDEPENDS:${PN} = "python3-core python3-io"
