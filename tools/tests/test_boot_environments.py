@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from bistable.artifact.errors import RejectedError, RequestError
 from bistable.tools.boot import Loader, envfiles, grubenv, prepare_boot, ubootenv
+from bistable.tools.boot.plan import EnvironmentPlace
 from bistable.tools.boot.render import names_for_grub
 
 SIZE = 0x4000
@@ -64,11 +65,16 @@ def printed(directory: Path, environment: bytes) -> dict[str, str]:
 
 def test_fw_printenv_reads_the_environment_of_a_new_disk(tmp_path: Path) -> None:
     needs("fw_printenv")
-    files = prepare_boot(plan_for(Loader.UBOOT_ENVIRONMENT))
+    place = EnvironmentPlace(partition=2, offsets=OFFSETS, size=SIZE)
+    files = prepare_boot(plan_for(Loader.UBOOT, environment=place))
     raw = bytearray(OFFSETS[1] + SIZE)
     for offset, data in files.environment.items():
         raw[offset : offset + len(data)] = data
     assert printed(tmp_path, bytes(raw)) == FRESH
+
+
+def test_a_u_boot_that_keeps_its_environment_itself_gets_none_and_so_keeps_its_own_variables() -> None:
+    assert prepare_boot(plan_for(Loader.UBOOT_ENVIRONMENT)).environment == {}
 
 
 @pytest.mark.parametrize(

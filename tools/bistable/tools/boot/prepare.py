@@ -66,9 +66,11 @@ def _uboot(plan: BootPlan) -> BootFiles:
 
 
 def _uboot_environment(plan: BootPlan) -> Mapping[int, bytes]:
-    if plan.environment is None:
-        return {}
     place = plan.environment
+    # A U-Boot that keeps its environment by itself takes all variables from a valid copy, and forgets those that it was
+    # built with: it would not know what to boot. Without one it starts with its own, and saves ours with them.
+    if place is None or plan.loader is Loader.UBOOT_ENVIRONMENT:
+        return {}
     variables = _fresh(plan)
     return {
         offset: ubootenv.build_copy(variables, place.size, counter=counter)

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 from bistable.artifact.errors import MachineError, RequestError
-from bistable.tools.boot.plan import GRUB_PREFIX, BootFiles, BootPlan, Loader
+from bistable.tools.boot.plan import GRUB_PREFIX, BootFiles, BootPlan
 from bistable.tools.disk.bootcontents import BootContent, boot_contents
 from bistable.tools.disk.files.document import disk_document, disk_json
 from bistable.tools.disk.files.kickstart import KickstartTexts, check_texts, kickstart, obstacle
@@ -144,10 +144,6 @@ class _Writing:
         self._set_times()
 
     def _environment(self, parts: Mapping[int, bytes]) -> None:
-        if self.layout.boot.loader is Loader.UBOOT_ENVIRONMENT:
-            # A U-Boot that finds a valid environment takes all its variables from there, and forgets its own: it would
-            # not know what to boot. Without one it starts with its own, and saves them together with ours.
-            parts = {}
         image = self.folder / ENVIRONMENT_IMAGE
         with image.open("xb") as file:
             file.truncate(self.geometry.partition(ENVIRONMENT).size)
