@@ -34,7 +34,9 @@ INHERIT += "bistable"
 def sources(series: str, *names: str) -> Path:
     """Return the folder with the repositories of a series; the test is skipped if they are not there."""
     if VARIABLE not in os.environ:
-        pytest.skip(f"{VARIABLE} names no folder with openembedded-core and bitbake (docs/how-to/test-the-yocto-layer.md)")
+        pytest.skip(
+            f"{VARIABLE} names no folder with openembedded-core and bitbake (docs/how-to/test-the-yocto-layer.md)"
+        )
     folder = Path(os.environ[VARIABLE]) / series
     for name in ("openembedded-core", "bitbake", *names):
         if not (folder / name).is_dir():
@@ -93,7 +95,7 @@ class Build:
 
     def work(self, recipe: str) -> Path:
         """Return the work directory of a recipe."""
-        (found,) = self.folder.glob(f"tmp*/work/*/{recipe}/*")
+        (found,) = self.folder.glob("/".join(("tmp*", "work", "*", recipe, "*")))
         return found
 
     def run(self, *words: str, settings: str = "", status: int | None = 0) -> Done:
@@ -161,6 +163,8 @@ def host_tools(folder: Path, series: str) -> Path:
     (folder / "sources").write_text(f"bitbake={here}/bitbake\ncore={here}/openembedded-core\nwic={wic}\n")
     wanted = [f"{CHECKOUT}[image]", "build", "hatchling", "installer"]
     subprocess.run(
-        [sys.executable, "-m", "pip", "install", "--quiet", "--target", str(site), *wanted], check=True, timeout=PATIENCE
+        [sys.executable, "-m", "pip", "install", "--quiet", "--target", str(site), *wanted],
+        check=True,
+        timeout=PATIENCE,
     )
     return tools

@@ -67,8 +67,8 @@ FORMS = {
     "SIGN_COMMAND": Form(
         r"(/\S.*)?", "an absolute path of a program and its arguments, or empty", "/usr/local/bin/kms-sign"
     ),
-    "KEY_PASSPHRASE_FILE": Form(r"(/\S+)?", "an absolute path, or empty", "/home/builder/keys/passphrase"),
-    "VERIFY_KEYS": Form(r"(/\S+( +|$))*", "absolute paths of public keys", "/home/builder/keys/public.pem"),
+    "KEY_PASSPHRASE_FILE": Form(r"(/\S+)?", "an absolute path, or empty", "/srv/keys/passphrase"),
+    "VERIFY_KEYS": Form(r"(/\S+( +|$))*", "absolute paths of public keys", "/srv/keys/public.pem"),
     "EXAMPLE_KEYS": Form("[01]", "0 or 1", "1"),
     "RELEASE": Form("[01]", "0 or 1", "1"),
     "ROOTFS_FSTYPE": Form("|".join(FILESYSTEMS), f"one of {', '.join(FILESYSTEMS)}", "ext4"),
@@ -90,7 +90,7 @@ FORMS = {
 """Variable, without BISTABLE_ -> how it is written."""
 
 _KEY = Form(
-    rf"/\S+|{TOKEN}\S+|{UNSIGNED}", f"an absolute path, a {TOKEN} URI, or {UNSIGNED}", "/home/builder/keys/private.pem"
+    rf"/\S+|{TOKEN}\S+|{UNSIGNED}", f"an absolute path, a {TOKEN} URI, or {UNSIGNED}", "/srv/keys/private.pem"
 )
 
 

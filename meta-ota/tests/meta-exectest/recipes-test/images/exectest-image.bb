@@ -8,5 +8,5 @@ exectest_change () {
     install -d ${IMAGE_ROOTFS}/data/app
     echo calibrated > ${IMAGE_ROOTFS}/data/app/state
     chown 1000:1000 ${IMAGE_ROOTFS}/data/app/state
-    install -d -o 1000 -g 1000 ${IMAGE_ROOTFS}/home/app
+    install -d -o 1000 -g 1000 ${IMAGE_ROOTFS}/var/lib/app
 }
