@@ -31,7 +31,7 @@ bistable_rootfs () {
     table=${IMAGE_ROOTFS}${sysconfdir}/fstab
     touch $table
     # What the layout mounts goes before what is said of the same place.
-    while read device point rest; do
+    while read -r device point rest; do
         sed -i "\,^[^#[:space:]]*[[:space:]]*$point[[:space:]],d" $table
         install -d ${IMAGE_ROOTFS}$point
         echo "$device $point $rest" >> $table
@@ -103,6 +103,14 @@ IMAGE_BOOT_FILES:append = " ${BISTABLE_BOOT_FILES}"
 # nooelint: oelint.vars.overrideappend - to what there is for this type
 IMAGE_TYPEDEP:wic:append = " ${BISTABLE_ROOTFS_FSTYPE}"
 WICVARS:append = " BISTABLE_DATA_TREE"
-do_image_wic[depends] += "bistable-slots:do_deploy virtual/kernel:do_deploy"
+# Slots of a master boot record are found by the identifier of the disk, which wic makes up.
+# nooelint: oelint.vars.overrideappend - to what there is for this type
+IMAGE_CMD:wic:append () {
+    id=$(sed -n 's/.*sfdisk --disk-id IMAGE \(0x[0-9A-Fa-f]*\).*/\1/p' ${WKS_FULL_PATH})
+    if [ -n "$id" ]; then
+        sfdisk --quiet --disk-id "$out.wic" "$id"
+    fi
+}
+do_image_wic[depends] += "bistable-slots:do_deploy util-linux-native:do_populate_sysroot virtual/kernel:do_deploy"
 do_image_wic[depends] += "${@'%s:do_deploy' % metaota.machine.RECIPES.get(d.getVar('BISTABLE_BOOTLOADER'), 'bistable-slots')}"
 do_image_wic[vardeps] += "BISTABLE_BOOTLOADER"

@@ -62,7 +62,8 @@ machine_id() {
 
 keep() {
     for place in $persist; do
-        changes=$data/persist/$(echo "${place#/}" | tr / -)
+        # As one name; the one of /a/b is not that of /a-b.
+        changes=$data/persist/$(echo "${place#/}" | sed 's,-,%2d,g; s,/,-,g')
         mkdir -p "$place" 2>/dev/null
         mkdir -p "$changes/upper" "$changes/work" || return 1
         [ "$(mounted_at "$place")" = overlay ] && continue
