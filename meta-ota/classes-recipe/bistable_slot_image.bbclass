@@ -104,7 +104,6 @@ IMAGE_BOOT_FILES:append = " ${BISTABLE_BOOT_FILES}"
 IMAGE_TYPEDEP:wic:append = " ${BISTABLE_ROOTFS_FSTYPE}"
 WICVARS:append = " BISTABLE_DATA_TREE"
 # Slots of a master boot record are found by the identifier of the disk, which wic makes up.
-# nooelint: oelint.vars.overrideappend - to what there is for this type
 IMAGE_CMD:wic:append () {
     id=$(sed -n 's/.*sfdisk --disk-id IMAGE \(0x[0-9A-Fa-f]*\).*/\1/p' ${WKS_FULL_PATH})
     if [ -n "$id" ]; then
