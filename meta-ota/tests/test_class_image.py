@@ -1,5 +1,6 @@
 """What an image becomes: artifacts, a root file system for a slot, and what is on the data partition from the start."""
 
+import json
 import shutil
 import subprocess
 from pathlib import Path
@@ -13,6 +14,7 @@ from bistable.artifact import Compression, SignatureState
 
 __all__ = ["bench"]
 
+SFDISK = pytest.mark.skipif(shutil.which("sfdisk") is None, reason="not installed: sfdisk")
 FAKEROOT = pytest.mark.skipif(shutil.which("fakeroot") is None, reason="not installed: fakeroot")
 
 
@@ -247,3 +249,36 @@ def test_the_boot_partition_gets_what_boots_first(
     assert files | {"board.dtb"} <= set(image.words("IMAGE_BOOT_FILES"))
     assert f"{recipe}:do_deploy" in image.flag("do_image_wic", "depends")
     assert "bistable-slots:do_deploy" in image.flag("do_image_wic", "depends")
+
+
+def disk_id(bench: Bench, table: str) -> tuple[str, str]:
+    """Return what the layout calls its disk, and what a disk that wic made is called afterwards."""
+    build = bench.build(f'BISTABLE_PARTITION_TABLE = "{table}"\n')
+    build.slots()
+    image = build.image()
+    disk = image.path("IMGDEPLOYDIR") / f"{image.value('IMAGE_NAME')}.wic"
+    with disk.open("wb") as file:
+        file.truncate(4 << 20)
+    label = "dos" if table == "mbr" else table
+    subprocess.run(
+        ["sfdisk", "--quiet", disk], input=f"label: {label}\nlabel-id: {OTHER[label]}\n", text=True, check=True
+    )
+    image.run("do_image_wic")
+    told = json.loads((image.path("DEPLOY_DIR_IMAGE") / "bistable" / "disk.json").read_text())["id"]
+    done = subprocess.run(["sfdisk", "--disk-id", disk], capture_output=True, text=True, check=True)
+    return told, done.stdout.strip().lower().removeprefix("0x")
+
+
+OTHER = {"dos": "0x12345678", "gpt": "12345678-1234-1234-1234-123456789abc"}
+
+
+@SFDISK
+def test_slots_of_a_master_boot_record_are_found_by_the_identifier_of_the_disk(bench: Bench) -> None:
+    told, found = disk_id(bench, "mbr")
+    assert found == told
+
+
+@SFDISK
+def test_other_disks_keep_the_identifier_that_wic_made_up(bench: Bench) -> None:
+    _, found = disk_id(bench, "gpt")
+    assert found == OTHER["gpt"]

@@ -87,7 +87,7 @@ def test_recipes_of_others_are_left_alone_without_the_switch(path: Path) -> None
         r"require \$\{@bb\.utils\.contains\('DISTRO_FEATURES', 'bistable', '(.*)', '', d\)\}", lines[0]
     )
     assert found is not None
-    assert found[1] == path.name.split("_")[0] + "_bistable.inc"
+    assert found[1] == f"{path.stem.partition('_')[0]}_bistable.inc"
     assert (path.parent / found[1]).is_file()
 
 
@@ -130,6 +130,23 @@ def test_sources_are_where_newer_releases_unpack_them(path: Path) -> None:
 @pytest.mark.parametrize("path", [*metadata(".bbclass"), *(LAYER / "lib").rglob("*.py")], ids=name)
 def test_names_of_classes_and_modules_can_be_names_in_python(path: Path) -> None:
     assert path.stem.isidentifier()
+
+
+def test_every_recipe_and_append_is_found_by_bitbake_and_every_pattern_finds_one(bench: Bench) -> None:
+    settings = "".join(f'BBFILE_COLLECTIONS += "{layer}"\n' for layer in ("meta-python", "raspberrypi"))
+    found = set()
+    for series in SERIES:
+        configuration = bench.build(settings, series=series).configuration
+        patterns = [
+            *configuration.words("BBFILES"),
+            *(word.partition(":")[2] for word in configuration.words("BBFILES_DYNAMIC")),
+        ]
+        for pattern in patterns:
+            if pattern.startswith(f"{LAYER}/") and not pattern.startswith(f"{LAYER}/tests/"):
+                paths = set(LAYER.glob(pattern.removeprefix(f"{LAYER}/")))
+                assert paths, pattern
+                found |= paths
+    assert found == {*RECIPES, *metadata(".bbappend")}
 
 
 def test_the_kickstart_is_made_and_not_kept_where_wrynose_would_refuse_it() -> None:

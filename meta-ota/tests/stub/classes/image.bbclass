@@ -24,7 +24,9 @@ IMAGE_CMD:ext4 () {
 }
 EXTRA_IMAGECMD ?= ""
 EXTRA_IMAGECMD:ext4 ?= "-i 4096"
-IMAGE_CMD:wic = ":"
+IMAGE_CMD:wic () {
+    out="${IMGDEPLOYDIR}/${IMAGE_NAME}"
+}
 IMAGE_CMD:tar = ":"
 
 do_rootfs () {
