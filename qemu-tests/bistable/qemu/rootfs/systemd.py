@@ -47,6 +47,9 @@ ExecStart=/usr/sbin/bistable-hardware
 """
 HARDWARE: Final = """#!/bin/busybox sh
 cd /usr/lib/bistable-modules && while read -r module; do busybox insmod "$module.ko"; done <order
+# systemd mounts it before anything else, but only if the kernel has it by then.
+efi=/sys/firmware/efi/efivars
+if [ -d $efi ] && ! busybox mountpoint -q $efi; then busybox mount -t efivarfs efivarfs $efi; fi
 busybox ifconfig lo 127.0.0.1 up
 busybox ifconfig eth0 10.0.2.15 netmask 255.255.255.0 up && busybox route add default gw 10.0.2.2
 exit 0
