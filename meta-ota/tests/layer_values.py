@@ -52,4 +52,5 @@ def _ours(name: str) -> bool:
         "SERIAL_CONSOLES",
         "KERNEL_DEVICETREE",
         "KERNEL_DTBVENDORED",
+        "RPI_USE_U_BOOT",
     }

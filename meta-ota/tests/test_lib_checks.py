@@ -190,6 +190,19 @@ def test_erofs_is_taken_with_a_boot_loader_that_need_not_read_it() -> None:
     assert checks.mistakes(values(ROOTFS_FSTYPE="erofs", BOOTLOADER="systemd-boot")) == []
 
 
+def test_a_raspberry_pi_needs_u_boot_between_its_firmware_and_the_slots() -> None:
+    board = {"TARGET_ARCH": "aarch64", "MACHINEOVERRIDES": "rpi:raspberrypi4", "BOOTLOADER": "uboot"}
+    assert 'Set RPI_USE_U_BOOT = "1".' in said(**board)
+    assert checks.mistakes(values(**board, RPI_USE_U_BOOT="1")) == []
+
+
+@pytest.mark.parametrize(("processor", "plain"), [("arm", "zImage"), ("aarch64", "Image")])
+def test_a_kernel_that_is_packed_for_u_boot_is_refused(processor: str, plain: str) -> None:
+    message = said(TARGET_ARCH=processor, BOOTLOADER="uboot", KERNEL="/boot/uImage")
+    assert f'KERNEL_IMAGETYPE = "{plain}"' in message
+    assert checks.mistakes(values(TARGET_ARCH=processor, BOOTLOADER="uboot", KERNEL=f"/boot/{plain}")) == []
+
+
 def test_slots_that_do_not_fit_are_refused_with_the_largest_that_do() -> None:
     message = said(SLOT_SIZE_MB="1000")
     room = re.search(r'Set BISTABLE_SLOT_SIZE_MB = "(\d+)"', message)

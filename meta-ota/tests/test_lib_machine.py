@@ -53,6 +53,10 @@ def test_the_first_device_tree_is_where_the_kernels_package_puts_it(trees: str, 
     assert machine.devicetree(values(KERNEL_DEVICETREE=trees, KERNEL_DTBVENDORED=vendored)) == place
 
 
+def test_a_raspberry_pi_has_the_device_tree_that_its_firmware_chose() -> None:
+    assert machine.devicetree(values(KERNEL_DEVICETREE="bcm2711-rpi-4-b.dtb", MACHINEOVERRIDES="rpi:pi")) == ""
+
+
 # --- keys
 
 

@@ -73,6 +73,16 @@ def test_each_of_several_configurations_is_looked_at(bench: Bench) -> None:
         recipe.run("bistable_check_uboot")
 
 
+def test_where_the_board_keeps_its_own_environment_is_not_installed(bench: Bench) -> None:
+    recipe = configured(bench, "CONFIG_ARM=y\n")
+    places = recipe.path("D") / "etc" / "fw_env.config"
+    places.parent.mkdir(parents=True)
+    places.write_text("/dev/mtd0 0 0x1000\n")
+    recipe.run("bistable_drop_environment_config")
+    assert not places.parent.exists()
+    assert "bistable_drop_environment_config" in recipe.flag("do_install", "postfuncs")
+
+
 def test_grub_gets_the_modules_that_its_script_needs(bench: Bench) -> None:
     grub = STUB / "recipes" / "boot" / "grub-efi_2.14.bb"
     append = LAYER / "recipes-bsp" / "grub" / "grub-efi_%.bbappend"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from metaota import sizes
-from metaota.machine import ARCHITECTURES, EFI_LOADERS, EFI_NAMES, LOADERS, architecture
+from metaota.machine import ARCHITECTURES, EFI_LOADERS, EFI_NAMES, LOADERS, RASPBERRY_PI, architecture, belongs_to
 from metaota.signing import TOKEN, UNSIGNED
 
 if TYPE_CHECKING:
@@ -89,9 +89,7 @@ FORMS = {
 }
 """Variable, without BISTABLE_ -> how it is written."""
 
-_KEY = Form(
-    rf"/\S+|{TOKEN}\S+|{UNSIGNED}", f"an absolute path, a {TOKEN} URI, or {UNSIGNED}", "/srv/keys/private.pem"
-)
+_KEY = Form(rf"/\S+|{TOKEN}\S+|{UNSIGNED}", f"an absolute path, a {TOKEN} URI, or {UNSIGNED}", "/srv/keys/private.pem")
 
 
 def mistakes(get: Get) -> list[str]:
@@ -154,11 +152,33 @@ def _boot(get: Get) -> list[str]:
                 'INIT_MANAGER = "systemd", or BISTABLE_BOOTLOADER = "grub".'
             )
         ]
+    if loader.startswith("uboot"):
+        return _uboot(get, kind)
     if loader == "grub" and get("BISTABLE_ROOTFS_FSTYPE") == "erofs":
         return [
             (
                 "BISTABLE_ROOTFS_FSTYPE is 'erofs', and GRUB cannot read a kernel in it. Set "
                 'BISTABLE_ROOTFS_FSTYPE = "squashfs".'
+            )
+        ]
+    return []
+
+
+def _uboot(get: Get, kind: str) -> list[str]:
+    kernel = get("BISTABLE_KERNEL") or ""
+    if belongs_to(get, RASPBERRY_PI) and get("RPI_USE_U_BOOT") != "1":
+        return [
+            (
+                f"BISTABLE_BOOTLOADER is '{get('BISTABLE_BOOTLOADER')}', and the firmware of this Raspberry Pi would "
+                'start the kernel without U-Boot. Set RPI_USE_U_BOOT = "1".'
+            )
+        ]
+    if kernel.endswith(("/uImage", "/fitImage")):
+        plain = "zImage" if kind == "armhf" else "Image"
+        return [
+            (
+                f"BISTABLE_KERNEL is '{kernel}', and the boot script starts kernels that are not packed for U-Boot. "
+                f'Set KERNEL_IMAGETYPE = "{plain}", or name such a kernel, like BISTABLE_KERNEL = "/boot/{plain}".'
             )
         ]
     return []

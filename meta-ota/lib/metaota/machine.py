@@ -20,6 +20,9 @@ EFI_LOADERS = ("grub", "systemd-boot", "efi")
 PROGRAMS = {"grub": "grub-efi-boot{}.efi", "efi": "grub-efi-boot{}.efi", "systemd-boot": "systemd-boot{}.efi"}
 """Boot loader -> the program that its recipe deploys, by the name of the processor."""
 
+RASPBERRY_PI = "rpi"
+"""The family of machines of the layer meta-raspberrypi."""
+
 RECIPES = {
     "grub": "grub-efi",
     "efi": "grub-efi",
@@ -43,9 +46,14 @@ def bootloader(get: Get) -> str:
     return "grub" if "efi" in (get("MACHINE_FEATURES") or "").split() else ""
 
 
+def belongs_to(get: Get, family: str) -> bool:
+    """Return whether the machine is one of a family."""
+    return family in (get("MACHINEOVERRIDES") or "").split(":")
+
+
 def uboot_disk(get: Get) -> str:
     """Return what U-Boot calls the disk."""
-    return "virtio 0" if "qemuall" in (get("MACHINEOVERRIDES") or "").split(":") else "mmc 0"
+    return "virtio 0" if belongs_to(get, "qemuall") else "mmc 0"
 
 
 def kernel_arguments(get: Get) -> str:
@@ -57,7 +65,10 @@ def kernel_arguments(get: Get) -> str:
 
 
 def devicetree(get: Get) -> str:
-    """Return the first device tree of the kernel, as it lies in the slot; empty if the kernel has none."""
+    """Return the first device tree of the kernel, as it lies in the slot; empty if the boot loader has it."""
+    if belongs_to(get, RASPBERRY_PI):
+        # The firmware chooses one for the model, and applies what config.txt says.
+        return ""
     for name in (get("KERNEL_DEVICETREE") or "").split()[:1]:
         inside = name if get("KERNEL_DTBVENDORED") == "1" else name.rpartition("/")[2]
         return f"/boot/{inside}"
