@@ -1,0 +1,1 @@
+require ${@bb.utils.contains('DISTRO_FEATURES', 'bistable', 'rpi-u-boot-scr_bistable.inc', '', d)}
