@@ -1,11 +1,11 @@
 """What an image becomes: artifacts, a root file system for a slot, and what is on the data partition from the start."""
 
 import json
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
+from image_samples import needs
 from layer_artifacts import OWN_KEYS, PAYLOAD, QUICK, artifact_of, filled
 from layer_build import IMAGE, Bench, Build, Recipe, RefusedError, bench
 from layer_files import KEYS
@@ -14,8 +14,9 @@ from bistable.artifact import Compression, SignatureState
 
 __all__ = ["bench"]
 
-SFDISK = pytest.mark.skipif(shutil.which("sfdisk") is None, reason="not installed: sfdisk")
-FAKEROOT = pytest.mark.skipif(shutil.which("fakeroot") is None, reason="not installed: fakeroot")
+SFDISK = needs("sfdisk")
+FAKEROOT = needs("fakeroot")
+EXT4 = needs("mke2fs", "dumpe2fs")
 
 
 # --- the artifact
@@ -109,6 +110,7 @@ def test_the_file_system_fills_the_slot(bench: Bench) -> None:
     assert (image.value("IMAGE_OVERHEAD_FACTOR"), image.value("IMAGE_ROOTFS_EXTRA_SPACE")) == ("1", "0")
 
 
+@EXT4
 def test_the_same_tree_gives_the_same_file_system(bench: Bench) -> None:
     found = []
     for _ in range(2):
