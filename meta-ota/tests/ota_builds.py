@@ -7,7 +7,9 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +20,7 @@ LAYER = Path(__file__).parents[1]
 CHECKOUT = LAYER.parent
 SERIES = ("scarthgap", "wrynose")
 PATIENCE = 3600.0
+WORK = "work"
 
 LOCAL = """
 MACHINE ?= "{machine}"
@@ -89,13 +92,13 @@ class Build:
     @property
     def deployed(self) -> Path:
         """The folder DEPLOY_DIR_IMAGE."""
-        return next((self.folder / name for name in ("tmp", "tmp-glibc") if (self.folder / name).is_dir())) / (
+        return next(self.folder / name for name in ("tmp", "tmp-glibc") if (self.folder / name).is_dir()) / (
             f"deploy/images/{self.machine}"
         )
 
     def work(self, recipe: str) -> Path:
         """Return the work directory of a recipe."""
-        (found,) = self.folder.glob("/".join(("tmp*", "work", "*", recipe, "*")))
+        (found,) = self.deployed.parents[2].glob(f"{WORK}/*/{recipe}/*")
         return found
 
     def run(self, *words: str, settings: str = "", status: int | None = 0) -> Done:
@@ -145,14 +148,19 @@ class Build:
 
 
 def give(folder: Path, user: tuple[int, int]) -> None:
-    """Let a user write into a folder, and into all that is in it; and let him get there."""
-    if os.geteuid() != 0:
-        return
-    for path in [folder, *folder.rglob("*")]:
-        os.chown(path, *user, follow_symlinks=False)
-    for parent in folder.parents:
-        if parent.stat().st_uid == 0 and not parent.stat().st_mode & 0o001:
-            parent.chmod(parent.stat().st_mode | 0o011)
+    """Let a user write into a folder, and into all that is in it."""
+    if os.geteuid() == 0:
+        for path in [folder, *folder.rglob("*")]:
+            os.chown(path, *user, follow_symlinks=False)
+
+
+@contextmanager
+def build_folder() -> Iterator[Path]:
+    """Give an empty folder that other users can reach, which the folders of pytest are not."""
+    with tempfile.TemporaryDirectory(prefix="bistable-oe-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        yield folder
 
 
 def host_tools(folder: Path, series: str) -> Path:
@@ -163,7 +171,7 @@ def host_tools(folder: Path, series: str) -> Path:
     (folder / "sources").write_text(f"bitbake={here}/bitbake\ncore={here}/openembedded-core\nwic={wic}\n")
     wanted = [f"{CHECKOUT}[image]", "build", "hatchling", "installer"]
     subprocess.run(
-        [sys.executable, "-m", "pip", "install", "--quiet", "--target", str(site), *wanted],
+        [sys.executable, "-m", "pip", "install", "--quiet", "--quiet", "--target", str(site), *wanted],
         check=True,
         timeout=PATIENCE,
     )

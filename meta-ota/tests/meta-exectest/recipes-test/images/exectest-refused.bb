@@ -1,0 +1,3 @@
+require exectest-image.inc
+
+BISTABLE_ARTIFACT_NAME = "refused"

@@ -1,0 +1,59 @@
+"""Whether both series read the layer: alone, with what is recommended, and with nothing switched on."""
+
+from collections.abc import Iterator
+
+import pytest
+from ota_builds import LAYER, SERIES, Build, build_folder, sources
+
+PRIME = 'BBMASK = "/recipes-(?!core/base-files/|ota/)"\n'
+"""bitbake 2.18 throws the cache of its first run away: so the first run reads a few recipes only."""
+
+SETTINGS = 'PACKAGE_CLASSES ?= "package_ipk"\nBISTABLE_EXAMPLE_KEYS = "1"\n'
+VALUES = [
+    ("qemux86-64", "BISTABLE_BOOTLOADER", "grub"),
+    ("qemux86-64", "BISTABLE_KERNEL", "/boot/bzImage"),
+    ("qemux86-64", "BISTABLE_SLOT_SIZE_MB", "856"),
+    ("qemuarm64", "BISTABLE_BOOTLOADER", "uboot"),
+    ("qemuarm64", "BISTABLE_KERNEL", "/boot/Image"),
+    ("qemuarm64", "BISTABLE_KERNEL_ARGS", "console=ttyAMA0,115200 rootwait panic=10"),
+    ("qemuarm64", "BISTABLE_UBOOT_DISK", "virtio 0"),
+    ("qemuarm64", "BISTABLE_DEVICE_TYPE", "qemuarm64"),
+]
+
+
+@pytest.fixture(scope="module", params=SERIES)
+def build(request: pytest.FixtureRequest) -> Iterator[Build]:
+    more = sources(request.param, "meta-openembedded") / "meta-openembedded"
+    with build_folder() as folder:
+        layers = [more / "meta-oe", more / "meta-python", LAYER]
+        yield Build(series=request.param, folder=folder / "build", layers=layers, settings=SETTINGS)
+
+
+@pytest.mark.slow
+def test_values_follow_the_machine(build: Build) -> None:
+    for machine, variable, wanted in VALUES:
+        assert build.value(variable, settings=f'{PRIME}MACHINE = "{machine}"\n') == wanted, variable
+
+
+@pytest.mark.slow
+def test_all_that_an_image_needs_has_providers(build: Build) -> None:
+    build.run("bitbake", "-p", settings=PRIME)
+    done = build.run(
+        "bitbake", "-g", "core-image-minimal", "packagegroup-bistable", "bistable-native", "nativesdk-bistable"
+    )
+    assert "ERROR" not in done.output
+    needed = (build.folder / "pn-buildlist").read_text().split()
+    assert {"bistable", "bistable-conf", "bistable-data", "bistable-slots", "bistable-native", "grub-efi"} <= set(
+        needed
+    )
+    assert ("python3-zstandard" in needed) == (build.series == "scarthgap")
+
+
+@pytest.mark.slow
+def test_without_meta_python_there_is_no_service_and_no_missing_provider(build: Build) -> None:
+    with build_folder() as folder:
+        alone = Build(series=build.series, folder=folder / "build", layers=[LAYER], settings=SETTINGS)
+        alone.run("bitbake", "-p", settings=PRIME)
+        done = alone.run("bitbake", "-g", "packagegroup-bistable", "bistable-native")
+        assert "ERROR" not in done.output
+        assert alone.value("BISTABLE_START", settings=PRIME) == "by-hand"
