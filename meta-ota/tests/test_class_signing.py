@@ -87,6 +87,16 @@ def test_a_passphrase_may_come_from_the_environment(bench: Bench, monkeypatch: p
     assert artifact_of(recipe).head.signature is SignatureState.VERIFIED
 
 
+def test_a_passphrase_may_come_from_the_configuration(bench: Bench) -> None:
+    key = bench.top / "locked.key"
+    command = ["openssl", "pkey", "-in", PRIVATE, "-out", key, "-aes256", "-passout", "pass:correct horse"]
+    subprocess.run(command, check=True, capture_output=True)
+    keys = f'BISTABLE_SIGNING_KEY = "{key}"\nBISTABLE_VERIFY_KEYS = "{PUBLIC}"\n'
+    recipe = image(bench, keys + 'BISTABLE_KEY_PASSPHRASE = "correct horse"\n')
+    recipe.run("do_image_mender")
+    assert artifact_of(recipe).head.signature is SignatureState.VERIFIED
+
+
 # --- no key
 
 

@@ -78,7 +78,8 @@ def test_the_disk_of_u_boot_is_said_to_u_boot_only() -> None:
 
 
 def test_nothing_in_the_text_is_taken_for_something_else() -> None:
-    assert parsed(DISK_SEED='a"]\\').disk.seed == 'a"]\\'
+    for text in ('a"]\\', "größe", "\N{KEY}"):
+        assert parsed(DISK_SEED=text).disk.seed == text
 
 
 WRITTEN = (

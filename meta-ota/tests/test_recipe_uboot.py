@@ -64,6 +64,13 @@ def test_a_u_boot_that_reads_elsewhere_stops_the_build_with_both_values(bench: B
     assert "CONFIG_ENV_OFFSET is 0x3F0000 in U-Boot's configuration, and has to be 0x4400000" in message
 
 
+def test_an_option_that_other_options_take_away_stops_the_build(bench: Bench) -> None:
+    recipe = configured(bench, "CONFIG_ARM=y\n")
+    recipe.set(STUB_MAKE="sed -i /SETEXPR/d ${B}/.config")
+    with pytest.raises(RefusedError, match="CONFIG_CMD_SETEXPR is not there in U-Boot's configuration"):
+        recipe.run("do_configure")
+
+
 def test_each_of_several_configurations_is_looked_at(bench: Bench) -> None:
     recipe = configured(bench, "CONFIG_ARM=y\n")
     other = recipe.path("B") / "acorn_defconfig" / ".config"
