@@ -64,11 +64,18 @@ def test_the_search_for_the_key_would_find_it(bench: Bench) -> None:
     assert found_in(bench.top, secret(PRIVATE)) == [copy]
 
 
+def locked(folder: Path, phrase: str) -> Path:
+    """Write the key, encrypted."""
+    path = folder / "locked.key"
+    options = ["-in", str(PRIVATE), "-out", str(path), "-aes256", "-passout", phrase]
+    subprocess.run(["openssl", "pkey", *options], check=True, capture_output=True)
+    return path
+
+
 def test_a_key_may_be_encrypted(bench: Bench) -> None:
-    key, phrase = bench.top / "locked.key", bench.top / "phrase"
+    phrase = bench.top / "phrase"
     phrase.write_text("correct horse\n")
-    pass_out = ["-aes256", "-passout", f"file:{phrase}"]
-    subprocess.run(["openssl", "pkey", "-in", PRIVATE, "-out", key, *pass_out], check=True, capture_output=True)
+    key = locked(bench.top, f"file:{phrase}")
     keys = f'BISTABLE_SIGNING_KEY = "{key}"\nBISTABLE_VERIFY_KEYS = "{PUBLIC}"\n'
     recipe = image(bench, f'{keys}BISTABLE_KEY_PASSPHRASE_FILE = "{phrase}"\n')
     recipe.run("do_image_mender")
@@ -77,9 +84,7 @@ def test_a_key_may_be_encrypted(bench: Bench) -> None:
 
 
 def test_a_passphrase_may_come_from_the_environment(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    key = bench.top / "locked.key"
-    command = ["openssl", "pkey", "-in", PRIVATE, "-out", key, "-aes256", "-passout", "pass:correct horse"]
-    subprocess.run(command, check=True, capture_output=True)
+    key = locked(bench.top, "pass:correct horse")
     monkeypatch.setenv("BB_ENV_PASSTHROUGH_ADDITIONS", "BISTABLE_KEY_PASSPHRASE")
     monkeypatch.setenv("BISTABLE_KEY_PASSPHRASE", "correct horse")
     recipe = image(bench, f'BISTABLE_SIGNING_KEY = "{key}"\nBISTABLE_VERIFY_KEYS = "{PUBLIC}"\n')
@@ -88,9 +93,7 @@ def test_a_passphrase_may_come_from_the_environment(bench: Bench, monkeypatch: p
 
 
 def test_a_passphrase_may_come_from_the_configuration(bench: Bench) -> None:
-    key = bench.top / "locked.key"
-    command = ["openssl", "pkey", "-in", PRIVATE, "-out", key, "-aes256", "-passout", "pass:correct horse"]
-    subprocess.run(command, check=True, capture_output=True)
+    key = locked(bench.top, "pass:correct horse")
     keys = f'BISTABLE_SIGNING_KEY = "{key}"\nBISTABLE_VERIFY_KEYS = "{PUBLIC}"\n'
     recipe = image(bench, keys + 'BISTABLE_KEY_PASSPHRASE = "correct horse"\n')
     recipe.run("do_image_mender")

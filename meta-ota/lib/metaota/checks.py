@@ -63,7 +63,7 @@ FORMS = {
         "logs:64:ext4 calibration:4:none",
     ),
     "DISK_SEED": Form("[!-~]+", "one word in ASCII", "acorn-2"),
-    "LAYOUT": Form(r"(/\S+\.toml)?", "the absolute path of a layout (TOML), or empty", "/home/builder/acorn-2.toml"),
+    "LAYOUT": Form(r"(/\S+\.toml)?", "the absolute path of a layout (TOML), or empty", "/srv/boards/acorn-2.toml"),
     "SIGN_COMMAND": Form(
         r"(/\S.*)?", "an absolute path of a program and its arguments, or empty", "/usr/local/bin/kms-sign"
     ),
@@ -78,11 +78,11 @@ FORMS = {
     "PROVIDES": Form(r"([^\s:]+:\S+( +|$))*", "KEY:VALUE with spaces between", "rootfs-image.app.version:7"),
     "DEPENDS": Form(r"([^\s:]+:\S+( +|$))*", "KEY:VALUE with spaces between", "rootfs-image.app.version:6"),
     "GROUP": Form(r"\S*", "one word, or empty", "stable"),
-    "ATTEST_SBOM": Form("[01]", "0 or 1", "1"),
+    "SBOM": Form(r"auto|none|(/\S+( +|$))+", "absolute paths, auto or none", "auto"),
     "START": Form("service|timer|by-hand", "service, timer or by-hand", "service"),
     "SERVER_URLS": Form(r"(https?://\S+( +|$))*", "addresses that begin with https://", "https://updates.example.com"),
     "CONFIG_FILES": Form(
-        r"(/\S+\.toml( +|$))*", "absolute paths of files that end in .toml", "/home/builder/50-health.toml"
+        r"(/\S+\.toml( +|$))*", "absolute paths of files that end in .toml", "/srv/boards/50-health.toml"
     ),
     "FEATURES": Form(rf"(({'|'.join(FEATURES)})( +|$))*", f"some of {', '.join(FEATURES)}", "grow-data"),
     "PERSIST": Form(rf"({_PATH}( +|$))*", "absolute paths of directories", "/home /var/lib/app"),
