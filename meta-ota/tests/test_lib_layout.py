@@ -21,12 +21,17 @@ def parsed(**changes: str) -> Layout:
     return parse_layout(layout.render(values(**changes)).encode(), Path(), name="layout", settings={})
 
 
-@pytest.mark.parametrize("loader", LOADERS)
-@pytest.mark.parametrize("target", sorted(ARCHITECTURES))
+PAIRS = [
+    (loader, target)
+    for loader in LOADERS
+    for target, kind in ARCHITECTURES.items()
+    if kind in EFI_NAMES or loader not in EFI_LOADERS
+]
+
+
+@pytest.mark.parametrize(("loader", "target"), PAIRS)
 def test_each_boot_loader_gives_a_layout_that_can_be_laid_out(loader: str, target: str) -> None:
     kind = architecture(values(TARGET_ARCH=target))
-    if loader in EFI_LOADERS and kind not in EFI_NAMES:
-        pytest.skip("there is no such boot loader for this processor")
     made = parsed(TARGET_ARCH=target, BOOTLOADER=loader)
     assert (made.boot.loader.value, made.boot.architecture) == (loader, kind)
     assert boot_plan(made, place(made)).architecture == kind
