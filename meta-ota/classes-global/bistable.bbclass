@@ -101,8 +101,8 @@ BISTABLE_STATE_SCRIPTS ?= ""
 BISTABLE_STATE_SCRIPTS[doc] = "State scripts that the artifact carries: absolute paths of files or directories."
 BISTABLE_ARTIFACT_ARGS ?= ""
 BISTABLE_ARTIFACT_ARGS[doc] = "More options of `bistable artifact write`."
-BISTABLE_ATTEST_SBOM ?= "1"
-BISTABLE_ATTEST_SBOM[doc] = "1: where the build makes an SPDX document of the image, it is attested beside the signed artifact."
+BISTABLE_SBOM ?= "auto"
+BISTABLE_SBOM[doc] = "Bills of materials (SPDX or CycloneDX in JSON) that are attested beside the signed artifact: absolute paths; auto, the one that the build makes of the image; or none."
 
 # --- what runs on the device
 

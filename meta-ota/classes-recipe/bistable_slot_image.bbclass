@@ -92,6 +92,31 @@ IMAGE_CMD:bootstrap-artifact () {
 do_image_bootstrap_artifact[depends] += "bistable-native:do_populate_sysroot"
 do_image_bootstrap_artifact[prefuncs] += "bistable_check_keys"
 
+# --- the bill of materials, attested beside the artifact
+
+# The classes of both series: SPDX 2.2 is made with the root file system, SPDX 3 by a task of its own.
+BISTABLE_SBOM_MADE = "${@'${SPDXIMAGEWORK}' if bb.data.inherits_class('create-spdx-2.2', d) else '${DEPLOY_DIR_IMAGE}' if bb.data.inherits_class('create-spdx-image-3.0', d) else ''}"
+BISTABLE_SBOM_FILES = "${@metaota.signing.sboms(d.getVar)}"
+BISTABLE_ATTESTED = "${WORKDIR}/attested"
+
+python () {
+    if d.getVar('BISTABLE_SBOM_FILES') and metaota.signing.words(d.getVar) and 'mender' in d.getVar('IMAGE_FSTYPES').split():
+        bb.build.addtask('do_bistable_attest', 'do_build', 'do_image_complete do_create_image_sbom_spdx', d)
+}
+
+do_bistable_attest[cleandirs] = "${BISTABLE_ATTESTED}"
+do_bistable_attest[depends] += "bistable-native:do_populate_sysroot"
+SSTATETASKS += "do_bistable_attest"
+do_bistable_attest[sstate-inputdirs] = "${BISTABLE_ATTESTED}"
+do_bistable_attest[sstate-outputdirs] = "${DEPLOY_DIR_IMAGE}"
+do_bistable_attest () {
+    bistable artifact attest --no-progress ${@' '.join('--sbom %s' % path for path in d.getVar('BISTABLE_SBOM_FILES').split())} \
+        ${BISTABLE_SIGN_OPTIONS} --output-path ${BISTABLE_ATTESTED}/${IMAGE_NAME}.mender.intoto.jsonl \
+        ${DEPLOY_DIR_IMAGE}/${IMAGE_NAME}.mender ||
+        bbfatal "cannot attest the bill of materials: what bistable says is above. BISTABLE_SBOM = \"none\" leaves it out."
+    ln -s ${IMAGE_NAME}.mender.intoto.jsonl ${BISTABLE_ATTESTED}/${IMAGE_LINK_NAME}.mender.intoto.jsonl
+}
+
 # --- the disk
 
 # Made by `bistable image files`, as everything that boots from it; and before what the machine or BSP says.

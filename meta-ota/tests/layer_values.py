@@ -29,7 +29,7 @@ USUAL = {
     "BISTABLE_RELEASE": "0",
     "BISTABLE_ROOTFS_FSTYPE": "ext4",
     "BISTABLE_COMPRESSION": "zstd",
-    "BISTABLE_ATTEST_SBOM": "1",
+    "BISTABLE_SBOM": "auto",
     "BISTABLE_START": "service",
     "BISTABLE_FEATURES": "grow-data machine-id",
 }

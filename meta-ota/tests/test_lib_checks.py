@@ -88,7 +88,7 @@ def test_nothing_is_said_about_the_usual_values() -> None:
         ("PROVIDES", "rootfs-image.app.version=7"),
         ("DEPENDS", "app"),
         ("GROUP", "two words"),
-        ("ATTEST_SBOM", "no"),
+        ("SBOM", "app.cdx.json"),
         ("START", "daemon"),
         ("SERVER_URLS", "updates.example.com"),
         ("SERVER_URLS", "https://a.example.com ftp://b.example.com"),

@@ -39,5 +39,13 @@ def verify(get: Get) -> str:
     return shlex.join([word for key in keys for word in ("--key", key)])
 
 
+def sboms(get: Get) -> str:
+    """Return the bills of materials that are attested: those that are named, or that of the build if it makes one."""
+    wanted, made = get("BISTABLE_SBOM") or "", get("BISTABLE_SBOM_MADE")
+    if wanted == "auto":
+        return f"{made}/{get('IMAGE_NAME')}.spdx.json" if made else ""
+    return "" if wanted == UNSIGNED else wanted
+
+
 def _first(get: Get) -> str:
     return ((get("BISTABLE_VERIFY_KEYS") or "").split() or [""])[0]

@@ -77,7 +77,7 @@ do_install:append:class-target() {
 }
 
 # bistable-conf says by a preset which of them starts by itself.
-SYSTEMD_PACKAGES = "${PN}-client ${@bb.utils.contains('PACKAGECONFIG', 'daemon', '${PN}-daemon', '', d)}"
+SYSTEMD_PACKAGES = "${PN}-client ${BISTABLE_DAEMON}"
 SYSTEMD_SERVICE:${PN}-client = "bistable-recover.service"
 SYSTEMD_SERVICE:${PN}-daemon = "bistabled.service bistable-once.timer bistable-once.service"
 SYSTEMD_AUTO_ENABLE = "disable"
@@ -87,7 +87,9 @@ INITSCRIPT_PARAMS:${PN}-client = "start 70 2 3 4 5 ."
 INITSCRIPT_NAME:${PN}-daemon = "bistabled"
 INITSCRIPT_PARAMS:${PN}-daemon = "defaults 80 20"
 
-PACKAGES = "${PN}-mender-policies ${PN}-cli ${PN}-tools ${PN}-daemon ${PN}-client ${PN}-artifact ${PN}"
+# Without the service nothing needs its packages, and nothing may be asked to provide what they need.
+BISTABLE_DAEMON = "${@bb.utils.contains('PACKAGECONFIG', 'daemon', '${PN}-daemon', '', d)}"
+PACKAGES = "${PN}-mender-policies ${PN}-cli ${PN}-tools ${BISTABLE_DAEMON} ${PN}-client ${PN}-artifact ${PN}"
 PACKAGES:class-nativesdk = "${PN}"
 ALLOW_EMPTY:${PN} = "1"
 BISTABLE_MODULES = "${PYTHON_SITEPACKAGES_DIR}/bistable"
@@ -150,10 +152,10 @@ RDEPENDS:${PN}-client:class-target = "\
     python3-mmap \
     python3-numbers \
     python3-sqlite3 \
-    virtual-bistable-conf \
+    ${@bb.utils.contains('DISTRO_FEATURES', 'bistable', 'virtual-bistable-conf', '', d)} \
 "
 RDEPENDS:${PN}-daemon:class-target = "${PN}-client dbus python3-dbus-fast python3-xml"
-RDEPENDS:${PN}:class-target = "${PN}-client ${@bb.utils.contains('PACKAGECONFIG', 'daemon', '${PN}-daemon', '', d)}"
+RDEPENDS:${PN}:class-target = "${PN}-client ${BISTABLE_DAEMON}"
 RDEPENDS:${PN}:class-nativesdk = "\
     nativesdk-python3-click \
     nativesdk-python3-construct \
