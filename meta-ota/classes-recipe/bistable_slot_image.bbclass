@@ -95,7 +95,7 @@ do_image_bootstrap_artifact[prefuncs] += "bistable_check_keys"
 # --- the bill of materials, attested beside the artifact
 
 # The classes of both series: SPDX 2.2 is made with the root file system, SPDX 3 by a task of its own.
-BISTABLE_SBOM_MADE = "${@'${SPDXIMAGEWORK}' if bb.data.inherits_class('create-spdx-2.2', d) else '${DEPLOY_DIR_IMAGE}' if bb.data.inherits_class('create-spdx-image-3.0', d) else ''}"
+BISTABLE_SBOM_MADE = "${@d.getVar('SPDXIMAGEWORK') if bb.data.inherits_class('create-spdx-2.2', d) else d.getVar('DEPLOY_DIR_IMAGE') if bb.data.inherits_class('create-spdx-image-3.0', d) else ''}"
 BISTABLE_SBOM_FILES = "${@metaota.signing.sboms(d.getVar)}"
 BISTABLE_ATTESTED = "${WORKDIR}/attested"
 
@@ -114,7 +114,9 @@ do_bistable_attest () {
         ${BISTABLE_SIGN_OPTIONS} --output-path ${BISTABLE_ATTESTED}/${IMAGE_NAME}.mender.intoto.jsonl \
         ${DEPLOY_DIR_IMAGE}/${IMAGE_NAME}.mender ||
         bbfatal "cannot attest the bill of materials: what bistable says is above. BISTABLE_SBOM = \"none\" leaves it out."
-    ln -s ${IMAGE_NAME}.mender.intoto.jsonl ${BISTABLE_ATTESTED}/${IMAGE_LINK_NAME}.mender.intoto.jsonl
+    if [ "${IMAGE_LINK_NAME}" != "${IMAGE_NAME}" ]; then
+        ln -s ${IMAGE_NAME}.mender.intoto.jsonl ${BISTABLE_ATTESTED}/${IMAGE_LINK_NAME}.mender.intoto.jsonl
+    fi
 }
 
 # --- the disk
