@@ -113,6 +113,7 @@ def constants() -> str:
     ours = {
         name
         for path in LAYER.rglob("*.bb*")
+        if LAYER / "tests" not in path.parents
         for name in re.findall(r"^(BISTABLE_[A-Z0-9_]+)\b", path.read_text(), re.MULTILINE)
     }
     return json.dumps({"variables": {"known": sorted({*ours, *FOREIGN})}}, indent=2) + "\n"
