@@ -10,14 +10,16 @@ BISTABLE_VERIFY_OPTIONS[vardepvalue] = "${BISTABLE_VERIFY_OPTIONS}"
 BISTABLE_EXAMPLE_KEY = "${LAYERDIR_META_OTA}/files/example-keys/public.pem"
 BISTABLE_EXAMPLE_REFUSED = "${@'1' if d.getVar('BISTABLE_RELEASE') == '1' or d.getVar('BISTABLE_EXAMPLE_KEYS') != '1' else ''}"
 # What opens a token or a key comes from the environment, and does not make another artifact.
-BISTABLE_KEY_PASSPHRASE[export] = "1"
-BISTABLE_PKCS11_PIN[export] = "1"
 BB_BASEHASH_IGNORE_VARS:append = " BISTABLE_KEY_PASSPHRASE BISTABLE_PKCS11_PIN BISTABLE_KEY_PASSPHRASE_FILE"
 
 python bistable_check_keys () {
     mistakes = metaota.checks.signing_mistakes(d.getVar)
     if mistakes:
         bb.fatal('\n'.join(mistakes))
+    # Not by exporting them: bitbake would write them into the script of each task.
+    for name in metaota.signing.SECRETS:
+        if d.getVar(name):
+            os.environ[name] = d.getVar(name)
 }
 
 # A key is known by what it is: whatever its file is called, and wherever its other half is.

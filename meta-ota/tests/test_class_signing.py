@@ -221,16 +221,25 @@ def token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return f"pkcs11:token=room;object=release?module-path={module}"
 
 
+TOKENS = 'BBFILE_COLLECTIONS += "meta-python"\n'
+"""The layer with the package that talks to them."""
+
+
 def test_a_token_may_sign(bench: Bench, token: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BISTABLE_PKCS11_PIN", PIN)
     public = KEYS / "rsa2048.pub"
-    recipe = image(bench, f'BISTABLE_SIGNING_KEY = "{token}"\nBISTABLE_VERIFY_KEYS = "{public}"\n')
+    recipe = image(bench, TOKENS + f'BISTABLE_SIGNING_KEY = "{token}"\nBISTABLE_VERIFY_KEYS = "{public}"\n')
     recipe.run("do_image_mender")
     assert artifact_of(recipe, public=public).head.signature is SignatureState.VERIFIED
+    scripts = [path for path in recipe.path("T").rglob("*") if path.is_file()]
+    assert scripts
+    assert [path.name for path in scripts if PIN.encode() in path.read_bytes()] == []
+    assert "bistable_forget_secrets" in recipe.flag("do_rootfs", "prefuncs")
 
 
 def test_a_token_with_another_pin_stops_the_build(bench: Bench, token: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BISTABLE_PKCS11_PIN", "11111")
-    message = refusal(bench, f'BISTABLE_SIGNING_KEY = "{token}"\nBISTABLE_VERIFY_KEYS = "{KEYS}/rsa2048.pub"\n')
+    keys = f'BISTABLE_SIGNING_KEY = "{token}"\nBISTABLE_VERIFY_KEYS = "{KEYS}/rsa2048.pub"\n'
+    message = refusal(bench, TOKENS + keys)
     assert "the PIN is wrong" in message
     assert "cannot write the artifact" in message

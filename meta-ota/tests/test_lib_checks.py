@@ -303,3 +303,10 @@ def test_a_longer_name_is_refused_with_what_makes_it() -> None:
     (message,) = checks.name_mistakes("x" * 91)
     assert message.startswith(f"IMAGE_LINK_NAME makes a file {'x' * 91}: its name has 91 characters")
     assert message.endswith("there is room for 90. Set IMAGE_LINK_NAME to something shorter.")
+
+
+def test_a_token_needs_the_layer_that_talks_to_it() -> None:
+    token = values(SIGNING_KEY="pkcs11:token=room;object=release", BBFILE_COLLECTIONS="core meta-ota")
+    (message,) = checks.signing_mistakes(token)
+    assert "without the layer meta-python" in message
+    assert "BISTABLE_SIGN_COMMAND" in message

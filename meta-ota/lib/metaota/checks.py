@@ -118,6 +118,13 @@ def signing_mistakes(get: Get) -> list[str]:
         ]
     if not re.fullmatch(_KEY.pattern, key):
         return [_message("SIGNING_KEY", key, _KEY)]
+    if key.startswith(TOKEN) and "meta-python" not in (get("BBFILE_COLLECTIONS") or "").split():
+        return [
+            (
+                f"BISTABLE_SIGNING_KEY is '{key}', and without the layer meta-python, which has python3-pkcs11, tokens "
+                "cannot be used. Add the layer, or set BISTABLE_SIGN_COMMAND."
+            )
+        ]
     if key == UNSIGNED and get("BISTABLE_RELEASE") == "1":
         return [_message("SIGNING_KEY", key, Form("", "a key, since BISTABLE_RELEASE is 1", _KEY.example))]
     if key != UNSIGNED and not (get("BISTABLE_VERIFY_KEYS") or "").split():

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 UNSIGNED = "none"
 TOKEN = "pkcs11:"
+SECRETS = ("BISTABLE_KEY_PASSPHRASE", "BISTABLE_PKCS11_PIN")
+"""What opens a key or a token; it comes from the environment and is written nowhere."""
 
 
 def words(get: Get) -> list[str]:

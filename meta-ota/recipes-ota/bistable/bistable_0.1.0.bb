@@ -26,9 +26,13 @@ SRC_URI = "\
 BB_SIGNATURE_LOCAL_DIRS_EXCLUDE:append = " __pycache__"
 
 PACKAGECONFIG ??= "${@bb.utils.contains('BBFILE_COLLECTIONS', 'meta-python', 'daemon', '', d)}"
-PACKAGECONFIG:class-native ??= ""
+PACKAGECONFIG:class-native ??= "${BISTABLE_TOKEN}"
 PACKAGECONFIG:class-nativesdk ??= ""
 PACKAGECONFIG[daemon] = ""
+PACKAGECONFIG[pkcs11] = ",,python3-pkcs11-native"
+# The program is the same whichever token it is.
+BISTABLE_TOKEN = "${@'pkcs11' if (d.getVar('BISTABLE_SIGNING_KEY') or '').startswith('pkcs11:') else ''}"
+BISTABLE_TOKEN[vardepvalue] = "${BISTABLE_TOKEN}"
 
 # Python 3.14 reads and writes zstd by itself.
 BISTABLE_ZSTD = "${@'python3-compression' if bb.utils.vercmp_string_op(d.getVar('PYTHON_BASEVERSION'), '3.14', '>=') else 'python3-zstandard'}"
