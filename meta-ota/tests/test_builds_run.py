@@ -172,6 +172,7 @@ def test_packages_hold_what_their_names_say(built: Built) -> None:
     assert {"./usr/bin/bistablectl", f"{python}/client/__init__.py"} & found["bistable-client"]
     assert "./usr/share/bistable/modules/v3/single-file" in found["bistable-client"]
     assert "./etc/bistable/keys/public.pem" in found["bistable-conf"]
+    assert "./var/lib/app/" in found["bistable-data"]
     assert "./etc/bistable/conf.d/40-boot.toml" in found["bistable-slots"]
     assert ("./etc/fw_env.config" in found["bistable-slots"]) == (built.machine == "qemuarm64")
     everything = [path for paths in found.values() for path in paths if not path.endswith("/")]

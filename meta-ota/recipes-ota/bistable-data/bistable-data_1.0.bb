@@ -26,6 +26,10 @@ do_install () {
         echo "persist=\"${BISTABLE_PERSIST}\""
     } > ${D}${datadir}/bistable/data.conf
     ln -s ${libexecdir}/bistable/bistable-data ${D}${sysconfdir}/init.d/bistable-data
+    # Where the root file system is read-only, nobody could make them later.
+    for place in ${BISTABLE_PERSIST}; do
+        install -d ${D}$place
+    done
 }
 
 SYSTEMD_SERVICE:${PN} = "bistable-data.service"
@@ -33,5 +37,5 @@ INITSCRIPT_NAME = "bistable-data"
 # After the local file systems are mounted, before anything uses what is kept.
 INITSCRIPT_PARAMS = "start 36 S ."
 
-FILES:${PN} += "${libexecdir}/bistable ${datadir}/bistable"
+FILES:${PN} += "${libexecdir}/bistable ${datadir}/bistable ${BISTABLE_PERSIST}"
 RDEPENDS:${PN} = "e2fsprogs-resize2fs util-linux-mount util-linux-partx util-linux-sfdisk"

@@ -25,7 +25,5 @@ places = {
 with WheelFile.open(options.wheel) as wheel:
     # What OpenEmbedded's writes as the first line of programs is no path, which this one would put into quotes.
     interpreter = options.interpreter.replace("/usr/bin/env ", "/usr/bin/")
-    target = SchemeDictionaryDestination(
-        places, interpreter=interpreter, script_kind="posix", destdir=options.destdir
-    )
+    target = SchemeDictionaryDestination(places, interpreter=interpreter, script_kind="posix", destdir=options.destdir)
     install(source=wheel, destination=target, additional_metadata={})
