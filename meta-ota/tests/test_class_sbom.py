@@ -27,9 +27,9 @@ SPDX = {
     ("said", "made", "files"),
     [
         ("auto", "", ""),
-        ("auto", "/work/spdx", "/work/spdx/image-7.spdx.json"),
-        ("none", "/work/spdx", ""),
-        ("/a.json /b.json", "/work/spdx", "/a.json /b.json"),
+        ("auto", "/spdx", "/spdx/image-7.spdx.json"),
+        ("none", "/spdx", ""),
+        ("/a.json /b.json", "/spdx", "/a.json /b.json"),
     ],
 )
 def test_the_build_s_own_is_taken_unless_others_are_named(said: str, made: str, files: str) -> None:
