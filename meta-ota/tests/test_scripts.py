@@ -16,6 +16,7 @@ PROGRAMS = ("sfdisk", "partx", "resize2fs", "mount", "umount", "systemctl", "sta
 STAND_IN = """\
 #!/bin/sh
 echo "${0##*/} $*" >> "$CALLS"
+[ "$*" = "$EXTENDED" ] && echo f
 case " $FAILING " in *" ${0##*/} "*) exit 1 ;; esac
 exit 0
 """
@@ -31,6 +32,7 @@ class Device:
 
     top: Path
     failing: str = ""
+    extended: str = ""
     mounts: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -76,6 +78,7 @@ class Device:
             "PATH": f"{self.top}/bin",
             "CALLS": f"{self.top}/calls",
             "FAILING": self.failing,
+            "EXTENDED": self.extended,
             "BISTABLE_DATA_CONF": f"{self.top}/data.conf",
             "BISTABLE_DATA": str(self.data),
             "BISTABLE_MACHINE_ID": str(self.identity),
@@ -113,6 +116,16 @@ def test_data_gets_what_a_larger_disk_has(device: Device) -> None:
         "sfdisk --quiet --no-reread --no-tell-kernel -N 3 /dev/nodisk",
         "partx --update --nr 3 /dev/nodisk",
         "resize2fs /dev/nodisk3",
+    ]
+
+
+def test_what_holds_the_partition_in_a_master_boot_record_grows_first(device: Device) -> None:
+    (device.top / "sys/devices/nodisk/nodisk3/partition").write_text("6\n")
+    device.extended = "--part-type /dev/nodisk 4"
+    assert quiet(device.boot("grow-data"))
+    assert [call for call in device.calls if " -N " in call] == [
+        "sfdisk --quiet --no-reread --no-tell-kernel -N 4 /dev/nodisk",
+        "sfdisk --quiet --no-reread --no-tell-kernel -N 6 /dev/nodisk",
     ]
 
 

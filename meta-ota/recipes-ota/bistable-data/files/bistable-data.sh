@@ -22,6 +22,10 @@ mounted_at() {
     done < "$mounts" | tail -n 1
 }
 
+take_rest() {
+    echo ", +" | sfdisk --quiet --no-reread --no-tell-kernel -N "$1" "/dev/$disk"
+}
+
 # The partition is the last one of its disk (`bistable image files` puts it there), so that it can grow.
 grow() {
     device=$(mounted_at "$data")
@@ -35,7 +39,13 @@ grow() {
     if [ $(($(cat "$sys/class/block/$disk/size") - end)) -gt 16384 ]; then
         # The new table is written whole, first to one and then to the other of its two places.
         sfdisk --quiet --relocate gpt-bak-std "/dev/$disk" 2>/dev/null
-        echo ", +" | sfdisk --quiet --no-reread --no-tell-kernel -N "$number" "/dev/$disk" || return 1
+        # In a master boot record, the partitions from the fifth on lie in another one, which has to grow first.
+        if [ "$number" -gt 4 ]; then
+            for outer in 1 2 3 4; do
+                case $(sfdisk --part-type "/dev/$disk" "$outer" 2>/dev/null) in 5 | f | 85) take_rest "$outer" ;; esac
+            done
+        fi
+        take_rest "$number" || return 1
         partx --update --nr "$number" "/dev/$disk" || return 1
     fi
     # Also where the power failed between the two: nothing to do takes it some milliseconds.
