@@ -57,6 +57,7 @@ def test_who_leads_updates_decides_what_starts_by_itself(bench: Bench, start: st
     recipe = installed(bench, OWN_KEYS + f'BISTABLE_START = "{start}"\nBBFILE_COLLECTIONS += "meta-python"\n')
     preset = recipe.path("D") / "usr/lib/systemd/system-preset/50-bistable.preset"
     assert preset.read_text() == f"enable {unit}\n"
+    assert (recipe.path("D") / "etc/default/bistable").read_text() == f"start={start}\n"
 
 
 def refusal(bench: Bench, settings: str) -> str:
@@ -77,6 +78,12 @@ def test_a_service_without_its_dependency_stops_the_build(bench: Bench) -> None:
     message = refusal(bench, OWN_KEYS + 'BISTABLE_START = "service"\n')
     assert "BISTABLE_START is 'service', and without the layer meta-python" in message
     assert 'set BISTABLE_START = "by-hand"' in message
+
+
+def test_a_timer_without_systemd_stops_the_build(bench: Bench) -> None:
+    settings = OWN_KEYS + 'BISTABLE_START = "timer"\nBBFILE_COLLECTIONS += "meta-python"\n'
+    message = refusal(bench, settings + 'DISTRO_FEATURES:remove = "systemd"\n')
+    assert "BISTABLE_START is 'timer', and timers need systemd" in message
 
 
 def test_settings_that_are_not_there_stop_the_build(bench: Bench) -> None:

@@ -270,9 +270,9 @@ def test_nothing_is_done_when_the_system_stops(device: Device) -> None:
 def init(device: Device, program: str, arguments: str = "") -> Path:
     """Write the script as the recipe does, with its absolute paths in the device of the test."""
     text = INIT.read_text()
-    for word, value in (("@PROGRAM@", program), ("@ARGUMENTS@", arguments), ("@WHAT@", "test")):
+    for word, value in (("@PROGRAM@", program), ("@ARGUMENTS@", arguments), ("@START@", "service"), ("@WHAT@", "test")):
         text = text.replace(word, value)
-    for place in ("/usr/bin/", "/run/", "/var/lib/bistable"):
+    for place in ("/usr/bin/", "/run/", "/var/lib/bistable", "/etc/default/"):
         assert place in text
         text = text.replace(place, f"{device.top}/{'bin/' if place == '/usr/bin/' else place.lstrip('/')}")
     (device.top / "run").mkdir()
@@ -320,6 +320,16 @@ def test_without_the_data_partition_nothing_is_started(device: Device) -> None:
     assert done.returncode == 1
     assert done.stderr == f"bistabled: {device.top}/var/lib/bistable is not there\n"
     assert device.calls == []
+
+
+@pytest.mark.parametrize(("start", "calls"), [("service", 1), ("by-hand", 0)])
+def test_it_is_started_if_it_is_what_leads_updates(device: Device, start: str, calls: int) -> None:
+    script = init(device, "bistabled")
+    leader = device.top / "etc/default/bistable"
+    leader.parent.mkdir(parents=True)
+    leader.write_text(f"start={start}\n")
+    assert device.run(["/bin/sh", script, "start"]).returncode == 0
+    assert len(device.calls) == calls
 
 
 def test_whether_it_runs_can_be_asked(device: Device) -> None:

@@ -40,6 +40,11 @@ def mistakes(get: Get) -> list[str]:
         *_twice("BISTABLE_VERIFY_KEYS", keys(get)),
         *_twice("BISTABLE_CONFIG_FILES", [*files(get), *(get("BISTABLE_CONFIG_FILES") or "").split()]),
     ]
+    if start == "timer" and "systemd" not in (get("DISTRO_FEATURES") or "").split():
+        found.append(
+            "BISTABLE_START is 'timer', and timers need systemd. "
+            'Set INIT_MANAGER = "systemd", or BISTABLE_START = "service".'
+        )
     if start != "by-hand" and "meta-python" not in (get("BBFILE_COLLECTIONS") or "").split():
         found.append(
             f"BISTABLE_START is '{start}', and without the layer meta-python, which has python3-dbus-fast, there is no "

@@ -40,12 +40,13 @@ do_install () {
     for key in ${BISTABLE_KEYS}; do
         install -m 0644 $key ${D}${sysconfdir}/bistable/keys || bbfatal "BISTABLE_VERIFY_KEYS: cannot read $key"
     done
-    install -d ${D}${nonarch_base_libdir}/systemd/system-preset
+    install -d ${D}${sysconfdir}/default ${D}${nonarch_base_libdir}/systemd/system-preset
+    echo "start=${BISTABLE_START}" > ${D}${sysconfdir}/default/bistable
     echo "enable ${BISTABLE_UNIT}" > ${D}${nonarch_base_libdir}/systemd/system-preset/50-bistable.preset
 }
 do_install[file-checksums] += "${@' '.join('%s:True' % path for path in d.getVar('BISTABLE_KEYS').split() + d.getVar('BISTABLE_CONFIG_FILES').split())}"
 
-FILES:${PN} = "${sysconfdir}/bistable ${nonarch_base_libdir}/systemd/system-preset"
+FILES:${PN} = "${sysconfdir}/bistable ${sysconfdir}/default ${nonarch_base_libdir}/systemd/system-preset"
 CONFFILES:${PN} = "${sysconfdir}/bistable/conf.d"
 RDEPENDS:${PN} = "bistable-slots"
 RPROVIDES:${PN} += "virtual-bistable-conf"

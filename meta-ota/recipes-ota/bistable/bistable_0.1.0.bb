@@ -62,11 +62,11 @@ do_install:append:class-target() {
     install -D -m 0644 $dist/tmpfiles.d/bistable.conf ${D}${nonarch_libdir}/tmpfiles.d/bistable.conf
     install -d ${D}${systemd_system_unitdir}
     install -m 0644 $dist/systemd/* ${D}${systemd_system_unitdir}
-    sed -e 's,@PROGRAM@,bistablectl,; s,@ARGUMENTS@,recover,; s,@WHAT@,see to an update in progress after a boot,' \
+    sed -e 's,@PROGRAM@,bistablectl,; s,@ARGUMENTS@,recover,; s,@START@,by-hand,; s,@WHAT@,see to an update in progress after a boot,' \
         ${UNPACKDIR}/bistable.init > ${WORKDIR}/bistable-recover.init
     install -D -m 0755 ${WORKDIR}/bistable-recover.init ${D}${sysconfdir}/init.d/bistable-recover
     if ${@bb.utils.contains('PACKAGECONFIG', 'daemon', 'true', 'false', d)}; then
-        sed -e 's,@PROGRAM@,bistabled,; s,@ARGUMENTS@,,; s,@WHAT@,update this device,' \
+        sed -e 's,@PROGRAM@,bistabled,; s,@ARGUMENTS@,,; s,@START@,service,; s,@WHAT@,update this device,' \
             ${UNPACKDIR}/bistable.init > ${WORKDIR}/bistabled.init
         install -D -m 0755 ${WORKDIR}/bistabled.init ${D}${sysconfdir}/init.d/bistabled
         for file in $dist/dbus-1/system.d/*; do
