@@ -21,12 +21,13 @@ python () {
 
 # --- the root file system
 
-# Beside the image, the core layer leaves a file with all variables, for tests.
+# Beside the image and its SDK, the core layer leaves a file with all variables, for tests.
 python bistable_forget_secrets () {
     for name in metaota.signing.SECRETS:
         d.delVar(name)
 }
 do_rootfs[prefuncs] += "bistable_forget_secrets"
+do_populate_sdk[prefuncs] += "bistable_forget_secrets"
 
 ROOTFS_POSTPROCESS_COMMAND:append = " bistable_rootfs"
 do_rootfs[depends] += "bistable-slots:do_deploy"
