@@ -1,10 +1,14 @@
 # A recipe that packs files into an artifact for an update module:
 #
 #   inherit bistable_artifact
-#   BISTABLE_MODULE = "single-file"
-#   BISTABLE_MODULE_FILES = "${UNPACKDIR}/app.conf"
-#   BISTABLE_MODULE_DEPLOYED = "core-image-minimal-qemux86-64.rootfs.tar"     files of DEPLOY_DIR_IMAGE
-#   do_artifact[depends] += "core-image-minimal:do_image_complete"
+#   BISTABLE_MODULE = "script"
+#   BISTABLE_MODULE_FILES = "${UNPACKDIR}/migrate.sh"
+#
+# or, with files of DEPLOY_DIR_IMAGE:
+#
+#   BISTABLE_MODULE = "deb"
+#   BISTABLE_MODULE_DEPLOYED = "acorn-app.deb"
+#   do_artifact[depends] += "acorn-app-bundle:do_deploy"
 #
 # It deploys ${BISTABLE_ARTIFACT_NAME}.mender.
 
