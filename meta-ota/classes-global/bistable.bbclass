@@ -6,7 +6,6 @@ DISTRO_FEATURES:append = " bistable"
 IMAGE_CLASSES += "bistable_image"
 # Recipes that say what they are made as, such as those of initial RAM disks, are left alone.
 IMAGE_FSTYPES += "mender wic wic.bmap"
-MACHINE_EXTRA_RDEPENDS:append = " packagegroup-bistable"
 
 # --- the device
 

@@ -2,11 +2,12 @@
 
 inherit bistable_signing
 
+IMAGE_INSTALL:append = " packagegroup-bistable"
+
 # The file system fills the slot: payload and slot are the same bytes, and what is too large is found in the build.
 IMAGE_ROOTFS_SIZE = "${@int(d.getVar('BISTABLE_SLOT_SIZE_MB')) * 1024}"
 IMAGE_ROOTFS_MAXSIZE = "${IMAGE_ROOTFS_SIZE}"
 IMAGE_OVERHEAD_FACTOR = "1"
-IMAGE_ROOTFS_EXTRA_SPACE = "0"
 # The same content gives the same bytes; and what GRUB before 2.12 cannot read is left out.
 BISTABLE_EXT4_UUID = "${@__import__('uuid').uuid5(__import__('uuid').NAMESPACE_URL, 'bistable/%s' % d.getVar('BISTABLE_DISK_SEED'))}"
 # nooelint: oelint.vars.overrideappend - to what there is for this type
@@ -15,6 +16,8 @@ EXTRA_IMAGECMD:ext4:append = " -U ${BISTABLE_EXT4_UUID} -E hash_seed=${BISTABLE_
 BISTABLE_PAYLOAD = "${IMAGE_LINK_NAME}.${BISTABLE_ROOTFS_FSTYPE}"
 
 python () {
+    # What recipes add, as that of core-image-minimal does for systemd, there is no room for.
+    d.setVar('IMAGE_ROOTFS_EXTRA_SPACE', '0')
     for message in metaota.checks.name_mistakes(d.getVar('BISTABLE_PAYLOAD')):
         raise bb.parse.SkipRecipe(message)
 }

@@ -101,8 +101,11 @@ class Build:
         (found,) = self.deployed.parents[2].glob(f"{WORK}/*/{recipe}/*")
         return found
 
-    def run(self, *words: str, settings: str = "", status: int | None = 0) -> Done:
-        """Run a command; `settings` go on top of the configuration, for bitbake. `status` None: any."""
+    def run(self, *words: str, settings: str = "", machine: str = "", status: int | None = 0) -> Done:
+        """Run a command; `settings` go on top of the configuration, for bitbake, which may be for another `machine`.
+
+        `status` None: any exit status will do.
+        """
         command = list(words)
         if settings:
             more = self.folder / "more.conf"
@@ -111,7 +114,7 @@ class Build:
         done = subprocess.run(
             command,
             cwd=self.folder,
-            env=self._environment(),
+            env=self._environment() | {"MACHINE": machine or self.machine},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -124,9 +127,9 @@ class Build:
             assert done.returncode == status, done.stdout[-6000:]
         return Done(status=done.returncode, output=done.stdout)
 
-    def value(self, variable: str, recipe: str = "", *, settings: str = "") -> str:
+    def value(self, variable: str, recipe: str = "", *, settings: str = "", machine: str = "") -> str:
         """Return the value of a variable, of the configuration or of a recipe."""
-        found = self.run("bitbake", "-e", *([recipe] if recipe else []), settings=settings).output
+        found = self.run("bitbake", "-e", *([recipe] if recipe else []), settings=settings, machine=machine).output
         lines = [line for line in found.splitlines() if line.startswith((f'{variable}="', f'export {variable}="'))]
         return lines[-1].partition('="')[2].removesuffix('"')
 
@@ -144,6 +147,7 @@ class Build:
             "BBPATH": str(self.folder),
             "BUILDDIR": str(self.folder),
             "PYTHONPATH": str(self.bitbake / "lib"),
+            "BB_ENV_PASSTHROUGH_ADDITIONS": "MACHINE",
         }
 
 

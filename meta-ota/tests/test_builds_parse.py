@@ -1,6 +1,7 @@
 """Whether both series read the layer: alone, with what is recommended, and with nothing switched on."""
 
 from collections.abc import Iterator
+from fnmatch import fnmatch
 
 import pytest
 from ota_builds import LAYER, SERIES, Build, build_folder, sources
@@ -32,15 +33,37 @@ def build(request: pytest.FixtureRequest) -> Iterator[Build]:
 @pytest.mark.slow
 def test_values_follow_the_machine(build: Build) -> None:
     for machine, variable, wanted in VALUES:
-        assert build.value(variable, settings=f'{PRIME}MACHINE = "{machine}"\n') == wanted, variable
+        assert build.value(variable, settings=PRIME, machine=machine) == wanted, variable
+
+
+IMAGES = (
+    PRIME.replace("ota/", "ota/|core/images/") + 'INIT_MANAGER = "systemd"\nASSUME_PROVIDED += "^(?!core-image-).*$"\n'
+)
+
+
+@pytest.mark.slow
+def test_an_image_of_the_core_layer_fills_its_slot_and_has_the_client(build: Build) -> None:
+    for variable, wanted in (
+        ("IMAGE_ROOTFS_SIZE", str(856 * 1024)),
+        ("IMAGE_ROOTFS_EXTRA_SPACE", "0"),
+        ("WKS_FULL_PATH", f"{build.folder}/tmp*/deploy/images/qemux86-64/bistable/disk.wks"),
+    ):
+        assert fnmatch(build.value(variable, "core-image-minimal", settings=IMAGES), wanted), variable
+    for variable, word in (
+        ("PACKAGE_INSTALL", "packagegroup-bistable"),
+        ("IMAGE_FSTYPES", "mender"),
+        ("IMAGE_BOOT_FILES", "grub-efi-bootx64.efi;EFI/BOOT/bootx64.efi"),
+    ):
+        assert word in build.value(variable, "core-image-minimal", settings=IMAGES).split()
+    # An initial RAM disk is left as it is.
+    found = build.value("PACKAGE_INSTALL", "core-image-minimal-initramfs", settings=IMAGES).split()
+    assert "packagegroup-bistable" not in found
 
 
 @pytest.mark.slow
 def test_all_that_an_image_needs_has_providers(build: Build) -> None:
     build.run("bitbake", "-p", settings=PRIME)
-    done = build.run(
-        "bitbake", "-g", "core-image-minimal", "packagegroup-bistable", "bistable-native", "nativesdk-bistable"
-    )
+    done = build.run("bitbake", "-g", "core-image-minimal", "bistable-native", "nativesdk-bistable")
     assert "ERROR" not in done.output
     needed = (build.folder / "pn-buildlist").read_text().split()
     assert {"bistable", "bistable-conf", "bistable-data", "bistable-slots", "bistable-native", "grub-efi"} <= set(

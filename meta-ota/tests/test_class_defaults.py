@@ -34,7 +34,7 @@ def test_a_build_without_the_switch_has_nothing_of_the_layer_but_where_it_is(ben
 def test_the_switch_is_one_line(bench: Bench, series: str) -> None:
     build = bench.build(series=series)
     assert "bistable" in build.configuration.words("DISTRO_FEATURES")
-    assert "packagegroup-bistable" in build.configuration.words("MACHINE_EXTRA_RDEPENDS")
+    assert "packagegroup-bistable" in build.image().words("IMAGE_INSTALL")
     assert {"mender", "wic"} <= set(build.image().words("IMAGE_FSTYPES"))
     assert build.log.text == ""
 
