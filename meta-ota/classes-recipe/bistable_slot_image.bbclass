@@ -90,15 +90,20 @@ IMAGE_CMD:mender () {
 do_image_mender[depends] += "bistable-native:do_populate_sysroot"
 do_image_mender[prefuncs] += "bistable_check_keys"
 
+# Says of a new device what the artifact says of one that was updated; the client reads it once, at its first start.
+IMAGE_TYPEDEP:bootstrap-artifact = "${BISTABLE_ROOTFS_FSTYPE}"
 # nooelint: oelint.task.dash - the name of the type, which builds with meta-mender use
 IMAGE_CMD:bootstrap-artifact () {
     bistable_refuse_example_key
+    digest=$(sha256sum ${IMGDEPLOYDIR}/${BISTABLE_PAYLOAD} | cut -d ' ' -f 1)
     bistable artifact write bootstrap --artifact-name '${BISTABLE_ARTIFACT_NAME}' \
         ${@' '.join('--device-type %s' % word for word in d.getVar('BISTABLE_COMPATIBLE_TYPES').split())} \
+        --provides rootfs-image.checksum:$digest --provides 'rootfs-image.version:${BISTABLE_ARTIFACT_NAME}' \
         ${@' '.join('--provides %s' % word for word in d.getVar('BISTABLE_PROVIDES').split())} \
         ${BISTABLE_SIGN_OPTIONS} --output-path ${IMGDEPLOYDIR}/${IMAGE_NAME}.bootstrap-artifact ||
         bbfatal "cannot write the bootstrap artifact: what bistable says is above"
     bistable_check_artifact ${IMGDEPLOYDIR}/${IMAGE_NAME}.bootstrap-artifact
+    install -D -m 0600 ${IMGDEPLOYDIR}/${IMAGE_NAME}.bootstrap-artifact ${BISTABLE_DATA_TREE}/bistable/bootstrap.mender
 }
 do_image_bootstrap_artifact[depends] += "bistable-native:do_populate_sysroot"
 do_image_bootstrap_artifact[prefuncs] += "bistable_check_keys"
@@ -116,6 +121,7 @@ python () {
 }
 
 do_bistable_attest[cleandirs] = "${BISTABLE_ATTESTED}"
+do_bistable_attest[prefuncs] += "bistable_check_keys"
 do_bistable_attest[depends] += "bistable-native:do_populate_sysroot"
 SSTATETASKS += "do_bistable_attest"
 do_bistable_attest[sstate-inputdirs] = "${BISTABLE_ATTESTED}"
@@ -139,7 +145,7 @@ BISTABLE_BOOT_FILES = "${@' '.join(metaota.machine.boot_files(d.getVar))}"
 BISTABLE_BOOT_FILES[vardepvalue] = "${BISTABLE_BOOT_FILES}"
 IMAGE_BOOT_FILES:append = " ${BISTABLE_BOOT_FILES}"
 # nooelint: oelint.vars.overrideappend - to what there is for this type
-IMAGE_TYPEDEP:wic:append = " ${BISTABLE_ROOTFS_FSTYPE}"
+IMAGE_TYPEDEP:wic:append = " ${BISTABLE_ROOTFS_FSTYPE} bootstrap-artifact"
 WICVARS:append = " BISTABLE_DATA_TREE"
 # Slots of a master boot record are found by the identifier of the disk, which wic makes up.
 IMAGE_CMD:wic:append () {

@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -94,13 +95,19 @@ def test_an_option_that_there_is_not_stops_the_build(bench: Bench) -> None:
 
 def test_a_device_that_is_new_can_be_told_what_it_has(bench: Bench) -> None:
     settings = 'IMAGE_FSTYPES += "bootstrap-artifact"\nBISTABLE_PROVIDES = "app.version:7"\n'
-    image = bench.build(OWN_KEYS + settings).image()
+    image = filled(bench.build(OWN_KEYS + settings).image())
     image.run("do_image_bootstrap_artifact")
     artifact = artifact_of(image, "bootstrap-artifact")
     assert artifact.head.signature is SignatureState.VERIFIED
     assert artifact.files == ()
     assert artifact.head.header.info.artifact_name == image.value("BISTABLE_ARTIFACT_NAME")
-    assert artifact.head.header.type_info.provides["app.version"] == "7"
+    assert artifact.head.header.type_info.provides == {
+        "app.version": "7",
+        "rootfs-image.checksum": sha256(PAYLOAD).hexdigest(),
+        "rootfs-image.version": image.value("BISTABLE_ARTIFACT_NAME"),
+    }
+    written = Path(image.value("BISTABLE_DATA_TREE"), "bistable/bootstrap.mender").read_bytes()
+    assert written == Path(image.value("IMGDEPLOYDIR"), f"{image.value('IMAGE_NAME')}.bootstrap-artifact").read_bytes()
 
 
 def test_a_name_that_artifacts_have_no_room_for_is_refused(bench: Bench) -> None:

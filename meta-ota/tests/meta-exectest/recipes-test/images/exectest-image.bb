@@ -1,7 +1,6 @@
 require exectest-image.inc
 
 BISTABLE_ARTIFACT_NAME = "release-1"
-IMAGE_FSTYPES += "bootstrap-artifact"
 BISTABLE_SBOM = "${THISDIR}/sbom.spdx.json"
 
 # What a recipe puts into /data is there from the start, and not in the slots.
