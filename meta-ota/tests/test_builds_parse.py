@@ -80,3 +80,12 @@ def test_without_meta_python_there_is_no_service_and_no_missing_provider(build: 
         done = alone.run("bitbake", "-g", "packagegroup-bistable", "bistable-native")
         assert "ERROR" not in done.output
         assert alone.value("BISTABLE_START", settings=PRIME) == "by-hand"
+
+
+@pytest.mark.slow
+def test_the_series_in_development_reads_the_layer() -> None:
+    sources("master")
+    with build_folder() as folder:
+        build = Build(series="master", folder=folder / "build", layers=[LAYER], settings=SETTINGS)
+        assert " 0 errors" in build.run("bitbake", "-p", settings=IMAGES).output
+        assert build.value("IMAGE_ROOTFS_SIZE", "core-image-minimal", settings=IMAGES) == str(856 * 1024)
