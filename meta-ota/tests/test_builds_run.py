@@ -198,24 +198,6 @@ def test_artifacts_for_modules_and_for_new_devices_are_deployed(built: Built) ->
     assert (bootstrap["artifact_name"], bootstrap["payload"]["type"]) == ("release-1", None)
 
 
-REFUSED = {
-    "no key": ('BISTABLE_SIGNING_KEY = ""', "BISTABLE_SIGNING_KEY is not set"),
-    "example key in a release": ('BISTABLE_RELEASE = "1"', "is the example key of meta-ota"),
-    "too small": ('BISTABLE_STORAGE_SIZE_MB = "200"', "larger than the max size|exceeds|nothing is left for the slots"),
-    "unknown loader": ('BISTABLE_BOOTLOADER = "lilo"', "BISTABLE_BOOTLOADER is 'lilo': it has to be one of"),
-    "no service": ('BISTABLE_START = "service"', "without the layer meta-python"),
-    "long name": (f'IMAGE_LINK_NAME = "{"x" * 99}"', "in an artifact there is room for 90"),
-}
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("settings", "words"), REFUSED.values(), ids=REFUSED.keys())
-def test_what_cannot_be_is_an_error_that_says_what_to_set(built: Built, settings: str, words: str) -> None:
-    done = built.build.run("bitbake", "exectest-refused", settings=settings + "\n", status=None)
-    assert done.status != 0
-    assert re.search(words, done.output), done.output[-3000:]
-
-
 @pytest.mark.slow
 @pytest.mark.boots
 def test_the_disk_boots_grows_installs_what_was_built_with_it_and_rolls_a_broken_one_back(
@@ -247,6 +229,25 @@ def test_the_disk_boots_grows_installs_what_was_built_with_it_and_rolls_a_broken
         assert (ended["artifact"], ended["result"]) == ("release-3", "failure")
         assert bistablectl(device, "status", seconds=patience.INSTALL)["artifact"] == "release-2"
         device.power_off()
+
+
+REFUSED = {
+    "no key": ('BISTABLE_SIGNING_KEY = ""', "BISTABLE_SIGNING_KEY is not set"),
+    "example key in a release": ('BISTABLE_RELEASE = "1"', "is the example key of meta-ota"),
+    "too small": ('BISTABLE_STORAGE_SIZE_MB = "200"', "larger than the max size|exceeds|nothing is left for the slots"),
+    "unknown loader": ('BISTABLE_BOOTLOADER = "lilo"', "BISTABLE_BOOTLOADER is 'lilo': it has to be one of"),
+    "no service": ('BISTABLE_START = "service"', "without the layer meta-python"),
+    "long name": (f'IMAGE_LINK_NAME = "{"x" * 99}"', "in an artifact there is room for 90"),
+}
+
+
+# Last: bitbake takes away what was deployed with other settings.
+@pytest.mark.slow
+@pytest.mark.parametrize(("settings", "words"), REFUSED.values(), ids=REFUSED.keys())
+def test_what_cannot_be_is_an_error_that_says_what_to_set(built: Built, settings: str, words: str) -> None:
+    done = built.build.run("bitbake", "exectest-refused", settings=settings + "\n", status=None)
+    assert done.status != 0
+    assert re.search(words, done.output), done.output[-3000:]
 
 
 def install(device: QemuDevice, server: Server, artifact: Path) -> None:
