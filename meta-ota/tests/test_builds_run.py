@@ -216,6 +216,7 @@ def test_the_disk_boots_grows_installs_what_was_built_with_it_and_rolls_a_broken
         device.run("/etc/init.d/bistable-data start", seconds=patience.INSTALL)
         assert free(device) > 3 * before
         assert device.run("cat /data/app/state").output == "calibrated"
+        device.run("bistablectl recover", seconds=patience.INSTALL)
         checksum = digest(built.deployed("exectest-image", "ext4"))
         assert checksum in device.run("bistablectl provides", seconds=patience.INSTALL).output
         assert "no faults found" in device.run("bistablectl doctor", seconds=patience.INSTALL).output
