@@ -25,18 +25,6 @@ done
 check "mypy meta-ota/lib" "$BIN/mypy" meta-ota/lib/metaota
 check "mypy benchmarks" env MYPYPATH=benchmarks "$BIN/mypy" benchmarks/run.py
 check "layers" "$BIN/lint-imports"
-if [ -x "$BIN/oelint-adv" ]; then
-    recipes=()
-    while IFS= read -r file; do
-        recipes+=("${file#meta-ota/}")
-    done < <(find meta-ota -path meta-ota/tests -prune -o -type f -regex '.*\.\(bb\|bbappend\|bbclass\|inc\|conf\)' -print | sort)
-    for series in scarthgap wrynose; do
-        check "oelint-adv, $series" env -C meta-ota "../$BIN/oelint-adv" --release "$series" --jobs 2 \
-            --constantmods +tests/oelint/constants.json -- "${recipes[@]}"
-    done
-else
-    echo "== oelint-adv: skipped, not installed (the dependency group 'layer')"
-fi
 if command -v shellcheck >/dev/null; then
     # By their first line: what is installed on a device has names without an ending.
     mapfile -t scripts < <(grep -rlI '^#!.*\bsh$' tools benchmarks client/dist meta-ota/recipes-*; echo .ci/run)

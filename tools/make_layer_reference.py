@@ -31,6 +31,7 @@ FOREIGN: Final = (
     "IMAGE_TYPEDEP",
     "LAYERDIR_META_OTA",
     "PSEUDO_INCLUDE_PATHS",
+    "SSTATE_SKIP_CREATION",
     "UNPACKDIR",
     "do_image_bootstrap_artifact",
     "do_image_mender",

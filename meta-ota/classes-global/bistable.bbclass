@@ -117,10 +117,10 @@ BISTABLE_PERSIST ?= ""
 BISTABLE_PERSIST[doc] = "Directories whose changes are kept on the data partition, over updates too, also with a read-only root file system."
 
 python bistable_check () {
-    for message in metaota.checks.mistakes(d.getVar):
+    mistakes = metaota.checks.mistakes(d.getVar)
+    for message in mistakes:
         bb.error(message)
-        d.setVar('BISTABLE_MISTAKES', '1')
-    if d.getVar('BISTABLE_MISTAKES'):
+    if mistakes:
         bb.fatal('The variables of meta-ota cannot be used as they are; the table is in its README.md.')
 }
 addhandler bistable_check

@@ -126,6 +126,8 @@ do_bistable_attest[depends] += "bistable-native:do_populate_sysroot"
 SSTATETASKS += "do_bistable_attest"
 do_bistable_attest[sstate-inputdirs] = "${BISTABLE_ATTESTED}"
 do_bistable_attest[sstate-outputdirs] = "${DEPLOY_DIR_IMAGE}"
+# As with the image itself, which is made anew and never taken from there.
+SSTATE_SKIP_CREATION:task-bistable-attest = "1"
 do_bistable_attest () {
     bistable artifact attest --no-progress ${@' '.join('--sbom %s' % path for path in d.getVar('BISTABLE_SBOM_FILES').split())} \
         ${BISTABLE_SIGN_OPTIONS} --output-path ${BISTABLE_ATTESTED}/${IMAGE_NAME}.mender.intoto.jsonl \

@@ -20,7 +20,6 @@ LAYER = Path(__file__).parents[1]
 CHECKOUT = LAYER.parent
 SERIES = ("scarthgap", "wrynose")
 PATIENCE = 3600.0
-WORK = "work"
 
 LOCAL = """
 MACHINE ?= "{machine}"
@@ -95,11 +94,6 @@ class Build:
         return next(self.folder / name for name in ("tmp", "tmp-glibc") if (self.folder / name).is_dir()) / (
             f"deploy/images/{self.machine}"
         )
-
-    def work(self, recipe: str) -> Path:
-        """Return the work directory of a recipe."""
-        (found,) = self.deployed.parents[2].glob(f"{WORK}/*/{recipe}/*")
-        return found
 
     def run(self, *words: str, settings: str = "", machine: str = "", status: int | None = 0) -> Done:
         """Run a command; `settings` go on top of the configuration, for bitbake, which may be for another `machine`.

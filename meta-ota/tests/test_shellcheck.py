@@ -1,14 +1,13 @@
-"""The shell of tasks is what the shell takes it for."""
+"""The shell of tasks is what the shell takes it for; that of scripts is looked at by `make lint`."""
 
 import io
 import shutil
 import subprocess
-from pathlib import Path
 
 import pytest
 from layer_artifacts import OWN_KEYS
 from layer_build import IMAGE, SLOTS, Bench, Recipe, bench
-from layer_files import LAYER, name
+from layer_files import LAYER
 
 __all__ = ["bench"]
 
@@ -43,11 +42,6 @@ NOISE = {
     "SC2194": "as SC2050",
     "SC2231": "as SC2086",
 }
-SCRIPTS = sorted(
-    path
-    for path in LAYER.rglob("*")
-    if path.is_file() and LAYER / "tests" not in path.parents and path.read_bytes()[:9] == b"#!/bin/sh"
-)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -56,9 +50,9 @@ def installed() -> None:
         pytest.skip("shellcheck is not installed")
 
 
-def complaints(*words: str, text: str | None = None) -> str:
-    """Return what shellcheck says."""
-    command = ["shellcheck", "--shell=sh", "--format=gcc", *words]
+def complaints(text: str) -> str:
+    """Return what shellcheck says of a script."""
+    command = ["shellcheck", "--shell=sh", "--format=gcc", f"--exclude={','.join(NOISE)}", "-"]
     done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=60, check=False)
     return done.stdout + done.stderr
 
@@ -80,13 +74,4 @@ def test_a_task_is_sound(bench: Bench, path: str, function: str) -> None:
     recipe = build.recipe(path, *appends) if path else build.written(MODULE)
     text = f"#!/bin/sh\n{written(recipe, function)}\n{function}\n"
     assert f"{function}() {{" in text
-    assert complaints(f"--exclude={','.join(NOISE)}", "-", text=text) == ""
-
-
-@pytest.mark.parametrize("path", SCRIPTS, ids=name)
-def test_a_script_is_sound(path: Path) -> None:
-    assert complaints(str(path)) == ""
-
-
-def test_scripts_of_the_layer_are_known() -> None:
-    assert {path.name for path in SCRIPTS} >= {"bistable-data.sh", "bistable.init"}
+    assert complaints(text) == ""
