@@ -96,11 +96,16 @@ class SimulatedDevice(Device):
         return self.path.read_bytes()
 
     def _boot(self) -> SlotName | None:
-        try:
-            SimulatedSystem(self.path, boots=self.comes_up).reboot()
-        except BootError:
-            return None
-        return read_device(self.path).booted
+        return reboot_simulated(self.path, self.comes_up)
+
+
+def reboot_simulated(path: Path, comes_up: Callable[[str], bool]) -> SlotName | None:
+    """Restart the simulated device in a file, and return the slot that came up; None if none does."""
+    try:
+        SimulatedSystem(path, boots=comes_up).reboot()
+    except BootError:
+        return None
+    return read_device(path).booted
 
 
 DEVICES: Mapping[str, Callable[[Path], Device]] = {

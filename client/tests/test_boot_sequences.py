@@ -5,13 +5,14 @@ from pathlib import Path
 
 import pytest
 from client_boot import MENDER_FACTORY, SLOTS_FACTORY, A, B, Device, MemoryStore, MenderScript, SlotsScript
+from client_boot_devices import reboot_simulated
 from client_boot_firmware import EfiDevice, RaspberryDevice, SystemdBootDevice
 from client_boot_grub import GrubDevice
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bistable.client.boot import Bootloader, Rearming
-from bistable.client.boot.simulated import SimulatedBootloader, SimulatedSystem, create, read_device
+from bistable.client.boot.simulated import SimulatedBootloader, create
 from bistable.client.boot.uboot.mender import MenderBootloader
 from bistable.client.boot.uboot.slots import SlotsBootloader
 from bistable.client.errors import BootError
@@ -86,12 +87,7 @@ class SimulatedWorld(World):
         return SimulatedBootloader(self.path, tries=2)
 
     def power_on(self) -> None:
-        try:
-            SimulatedSystem(self.path, boots=self.comes_up).reboot()
-        except BootError:
-            self.running = None
-        else:
-            self.running = read_device(self.path).booted
+        self.running = reboot_simulated(self.path, self.comes_up)
 
 
 class RigWorld(World):
