@@ -4,6 +4,7 @@ It holds `<series>/openembedded-core`, `<series>/bitbake` and, for what needs th
 """
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -20,6 +21,7 @@ LAYER = Path(__file__).parents[1]
 CHECKOUT = LAYER.parent
 SERIES = ("scarthgap", "wrynose")
 PATIENCE = 3600.0
+VALUE = re.compile(r'^(?:export )?(\w+)="(.*)"$', re.MULTILINE)
 
 LOCAL = """
 MACHINE ?= "{machine}"
@@ -121,11 +123,10 @@ class Build:
             assert done.returncode == status, done.stdout[-6000:]
         return Done(status=done.returncode, output=done.stdout)
 
-    def value(self, variable: str, recipe: str = "", *, settings: str = "", machine: str = "") -> str:
-        """Return the value of a variable, of the configuration or of a recipe."""
+    def values(self, recipe: str = "", *, settings: str = "", machine: str = "") -> dict[str, str]:
+        """Return variable -> value, of the configuration or of a recipe."""
         found = self.run("bitbake", "-e", *([recipe] if recipe else []), settings=settings, machine=machine).output
-        lines = [line for line in found.splitlines() if line.startswith((f'{variable}="', f'export {variable}="'))]
-        return lines[-1].partition('="')[2].removesuffix('"')
+        return dict(VALUE.findall(found))
 
     def _environment(self) -> dict[str, str]:
         path = [self.core / "scripts", self.bitbake / "bin", "/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin", "/sbin"]
