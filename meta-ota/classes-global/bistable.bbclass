@@ -7,6 +7,9 @@ IMAGE_CLASSES += "bistable_image"
 # Recipes that say what they are made as, such as those of initial RAM disks, are left alone.
 IMAGE_FSTYPES += "mender wic wic.bmap"
 
+# Keys and servers come from a recipe of their own, which another one may replace.
+PREFERRED_RPROVIDER_virtual-bistable-conf ?= "bistable-conf"
+
 # --- the device
 
 BISTABLE_DEVICE_TYPE ?= "${MACHINE}"

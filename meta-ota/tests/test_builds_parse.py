@@ -72,6 +72,41 @@ def test_an_initial_ram_disk_is_left_as_it_is(build: Build) -> None:
     assert "bistable" not in values["ROOTFS_POSTPROCESS_COMMAND"]
 
 
+OWN_CONF = """
+SUMMARY = "A configuration of one's own"
+LICENSE = "CLOSED"
+INHIBIT_DEFAULT_DEPS = "1"
+ALLOW_EMPTY:${PN} = "1"
+RPROVIDES:${PN} = "virtual-bistable-conf"
+"""
+OWN_LAYER = """
+BBFILES += "${LAYERDIR}/*.bb"
+BBFILE_COLLECTIONS += "acorn"
+BBFILE_PATTERN_acorn = "^${LAYERDIR}/"
+LAYERSERIES_COMPAT_acorn = "scarthgap wrynose"
+"""
+OURS = PRIME + 'ASSUME_PROVIDED += "^(?!(packagegroup-bistable|bistable|acorn|virtual-bistable)).*$"\n'
+
+
+@pytest.mark.slow
+def test_a_configuration_of_ones_own_takes_the_place_of_ours(build: Build) -> None:
+    with build_folder() as folder:
+        own = folder / "meta-acorn"
+        (own / "conf").mkdir(parents=True)
+        (own / "conf/layer.conf").write_text(OWN_LAYER)
+        (own / "acorn-conf.bb").write_text(OWN_CONF)
+        mine = Build(series=build.series, folder=folder / "build", layers=[LAYER, own], settings=SETTINGS)
+        chosen = OURS + 'PREFERRED_RPROVIDER_virtual-bistable-conf = "acorn-conf"\n'
+        for settings, used, unused in ((OURS, "bistable-conf", "acorn-conf"), (chosen, "acorn-conf", "bistable-conf")):
+            mine.run("bitbake", "-g", "packagegroup-bistable", settings=settings)
+            needed = (mine.folder / "pn-buildlist").read_text().split()
+            assert used in needed
+            assert unused not in needed
+        both = mine.run("bitbake", "-g", "packagegroup-bistable", "bistable-conf", settings=chosen, status=None)
+        assert both.status != 0
+        assert "an image has one configuration" in both.output
+
+
 @pytest.mark.slow
 def test_all_that_an_image_needs_has_providers(build: Build) -> None:
     build.run("bitbake", "-p", settings=PRIME)

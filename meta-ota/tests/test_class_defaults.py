@@ -191,6 +191,12 @@ def test_there_is_one_provider_of_the_settings_and_the_program_asks_for_any(benc
     assert "virtual-bistable-conf" in program.words("RDEPENDS:bistable-client")
 
 
+def test_of_two_configurations_the_one_that_was_not_chosen_says_so(bench: Bench) -> None:
+    build = bench.build(KEYS + 'PREFERRED_RPROVIDER_virtual-bistable-conf = "acorn-conf"\n')
+    message = build.skipped("recipes-ota/bistable-conf/bistable-conf_1.0.bb")
+    assert message.startswith("PREFERRED_RPROVIDER_virtual-bistable-conf is 'acorn-conf', and an image has one")
+
+
 def conf(build: Build) -> Recipe:
     """Read the recipe of the client's settings."""
     return build.recipe("recipes-ota/bistable-conf/bistable-conf_1.0.bb")

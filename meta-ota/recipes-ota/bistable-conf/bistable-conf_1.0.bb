@@ -16,6 +16,9 @@ BISTABLE_KEYS = "${@' '.join(metaota.settings.keys(d.getVar))}"
 BISTABLE_KEYS[vardepvalue] = "${BISTABLE_KEYS}"
 
 python () {
+    chosen = d.getVar('PREFERRED_RPROVIDER_virtual-bistable-conf')
+    if chosen != d.getVar('PN'):
+        raise bb.parse.SkipRecipe('PREFERRED_RPROVIDER_virtual-bistable-conf is \'%s\', and an image has one configuration: leave %s out of it, or choose it by that variable' % (chosen, d.getVar('PN')))
     for message in metaota.settings.mistakes(d.getVar):
         bb.fatal(message)
 }

@@ -11,9 +11,9 @@ PACKAGE_ARCH = "${MACHINE_ARCH}"
 # Boot loaders read the kernel in the slot, so that an update replaces it.
 RDEPENDS:${PN} = "\
     bistable \
-    bistable-conf \
     bistable-data \
     bistable-slots \
     kernel-image \
+    virtual-bistable-conf \
     ${@'kernel-devicetree' if d.getVar('BISTABLE_DEVICETREE') else ''} \
 "
