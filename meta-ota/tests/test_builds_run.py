@@ -24,7 +24,7 @@ from bistable.qemu import patience
 from bistable.qemu.device import QemuDevice, bistablectl
 from bistable.qemu.kinds import HARDWARE, Kind, check_firmware
 from bistable.qemu.machine import start
-from bistable.qemu.rootfs import packages
+from bistable.qemu.rootfs import kernel, packages
 from bistable.qemu.rootfs.build import base_system, copied
 from bistable.qemu.run import require
 from bistable.qemu.serving import Server
@@ -35,6 +35,9 @@ MORE_PACKAGES = ("e2fsprogs", "fdisk", "util-linux", "util-linux-extra")
 """What bistable-data needs of a system."""
 
 LARGER = 800 << 20
+KEPT = "/var/lib/app/state"
+"""In a directory of BISTABLE_PERSIST, on a root file system that is read-only."""
+
 PANIC = "Kernel panic - not syncing"
 SETTINGS = """
 EXECTEST_ROOTFS = "{rootfs}"
@@ -84,9 +87,16 @@ def root_file_system(folder: Path, architecture: str) -> Path:
     copied(base_system(architecture), root)
     archive = packages.Archive(architecture)
     archive.unpack(archive.get(*MORE_PACKAGES), root)
+    found = kernel.get_kernel(archive, architecture, folder / "kernel")
+    modules = root / "usr/lib/bistable-modules"
+    with (modules / "order").open("a") as order:
+        for name in kernel.loading_order(found, ["overlay"]):
+            (modules / f"{name}.ko").write_bytes(kernel.module_content(found, name))
+            order.write(f"{name}\n")
     with tarfile.open(made, "w") as tar:
         tar.add(root, ".", filter=as_root)
     shutil.rmtree(root)
+    shutil.rmtree(folder / "kernel")
     return made
 
 
@@ -213,8 +223,9 @@ def test_the_disk_boots_grows_installs_what_was_built_with_it_and_rolls_a_broken
         device = QemuDevice(machine)
         assert device.boot() == "a"
         before = free(device)
-        device.run("/etc/init.d/bistable-data start", seconds=patience.INSTALL)
+        assert start_data(device) == ""
         assert free(device) > 3 * before
+        device.run(f"echo kept > {KEPT}")
         assert device.run("cat /data/app/state").output == "calibrated"
         device.run("bistablectl recover", seconds=patience.INSTALL)
         checksum = digest(built.deployed("exectest-image", "ext4"))
@@ -222,6 +233,8 @@ def test_the_disk_boots_grows_installs_what_was_built_with_it_and_rolls_a_broken
         assert "no faults found" in device.run("bistablectl doctor", seconds=patience.INSTALL).output
         install(device, server, built.deployed("exectest-next", "mender"))
         assert device.reboot() == "b"
+        assert start_data(device) == ""
+        assert device.run(f"cat {KEPT}").output == "kept"
         assert bistablectl(device, "commit", seconds=patience.INSTALL)["result"] == "success"
         install(device, server, built.deployed("exectest-broken", "mender"))
         with machine.console.tolerating(PANIC):
@@ -253,6 +266,11 @@ def test_what_cannot_be_is_an_error_that_says_what_to_set(built: Built, settings
 
 def install(device: QemuDevice, server: Server, artifact: Path) -> None:
     bistablectl(device, "install", server.add(artifact, artifact.name), seconds=patience.INSTALL)
+
+
+def start_data(device: QemuDevice) -> str:
+    """Do what the system would do at its start for the data partition, and return what goes wrong."""
+    return device.run("/etc/init.d/bistable-data start", seconds=patience.INSTALL).output
 
 
 def free(device: QemuDevice) -> int:
