@@ -9,7 +9,7 @@ IMAGE_ROOTFS_SIZE = "${@int(d.getVar('BISTABLE_SLOT_SIZE_MB')) * 1024}"
 IMAGE_ROOTFS_MAXSIZE = "${IMAGE_ROOTFS_SIZE}"
 IMAGE_OVERHEAD_FACTOR = "1"
 # The same content gives the same bytes; and what GRUB before 2.12 cannot read is left out.
-BISTABLE_EXT4_UUID = "${@__import__('uuid').uuid5(__import__('uuid').NAMESPACE_URL, 'bistable/%s' % d.getVar('BISTABLE_DISK_SEED'))}"
+BISTABLE_EXT4_UUID = "${@metaota.machine.file_system_uuid(d.getVar)}"
 # nooelint: oelint.vars.overrideappend - to what there is for this type
 EXTRA_IMAGECMD:ext4:append = " -U ${BISTABLE_EXT4_UUID} -E hash_seed=${BISTABLE_EXT4_UUID} -O ^metadata_csum_seed,^orphan_file"
 

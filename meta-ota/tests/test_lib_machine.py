@@ -2,6 +2,7 @@
 
 import shlex
 import tomllib
+from uuid import UUID
 
 import pytest
 from layer_values import values
@@ -22,6 +23,13 @@ from metaota import machine, settings, signing, uboot
 )
 def test_the_boot_loader_of_a_machine_is_known_by_what_it_says(about: dict[str, str], loader: str) -> None:
     assert machine.bootloader(values(**about)) == loader
+
+
+def test_the_file_system_of_a_kind_of_device_is_always_called_the_same() -> None:
+    first = machine.file_system_uuid(values())
+    assert str(UUID(first)) == first
+    assert machine.file_system_uuid(values()) == first
+    assert machine.file_system_uuid(values(DISK_SEED="acorn-3")) != first
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -73,6 +74,11 @@ def devicetree(get: Get) -> str:
         inside = name if get("KERNEL_DTBVENDORED") == "1" else name.rpartition("/")[2]
         return f"/boot/{inside}"
     return ""
+
+
+def file_system_uuid(get: Get) -> str:
+    """Return the identifier of the file system in the slots: always the same for a kind of device."""
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"bistable/{get('BISTABLE_DISK_SEED')}"))
 
 
 def lies_in_slot(get: Get) -> bool:
