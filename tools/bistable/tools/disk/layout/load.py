@@ -1,7 +1,7 @@
 """From the bytes of a layout to what it asks for, with every mistake named by line, table and key."""
 
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from importlib.resources import files
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
@@ -78,7 +78,16 @@ def parse_layout(
     text = BuildText(data, origin=origin)
     for setting, value in settings.items():
         _set(text, setting, value)
-    _check(text)
+    return layout_in(text, base, name=name)
+
+
+def layout_in(text: BuildText, base: Path, *, name: str, others: Collection[str] = ()) -> Layout:
+    """Return the layout that is in a document; tables called `others` are not of it and left alone.
+
+    Raises:
+        RequestError: what is wrong, in which line, and what would be right.
+    """
+    _check(text, others)
     return _Reading(text, base).layout(name)
 
 
@@ -108,9 +117,11 @@ def _set(text: BuildText, setting: str, value: str) -> None:
     place[key_name] = parsed
 
 
-def _check(text: BuildText) -> None:
+def _check(text: BuildText, others: Collection[str]) -> None:
     """Check names and forms of all that is there, and that what must be there is."""
     for name, content in text.document.items():
+        if name in others:
+            continue
         if name == EXTRA.name:
             _check_extras(text, content)
             continue
@@ -119,7 +130,7 @@ def _check(text: BuildText) -> None:
             text.refuse("there is no such table", table=name, hint=suggestion(name, [*TABLES, EXTRA.name]))
         if not isinstance(content, dict):
             text.refuse("it is a table, not a value", table=name, hint=f"write [{name}] on a line of its own")
-        _check_table(text, table, name, content)
+        check_table(text, table, name, content)
     for table in TABLES.values():
         if table.required and table.name not in text.document:
             missing = next(key for key in table.keys if key.required)
@@ -133,10 +144,15 @@ def _check_extras(text: BuildText, content: object) -> None:
     if not isinstance(content, dict) or not all(isinstance(value, dict) for value in content.values()):
         text.refuse("it holds tables, one for each partition", table=EXTRA.name, hint="write [extra.NAME]")
     for name, values in content.items():
-        _check_table(text, EXTRA, f"{EXTRA.name}.{name}", values)
+        check_table(text, EXTRA, f"{EXTRA.name}.{name}", values)
 
 
-def _check_table(text: BuildText, table: Table, name: str, content: Mapping[str, Any]) -> None:
+def check_table(text: BuildText, table: Table, name: str, content: Mapping[str, Any]) -> None:
+    """Check names and forms of the keys of a table, which is called `name` in the document.
+
+    Raises:
+        RequestError: what is wrong, in which line, and what would be right.
+    """
     for key_name, value in content.items():
         key = table.key(key_name)
         if key is None:

@@ -24,6 +24,7 @@ class Form(Enum):
     SIZES = "a list of two sizes"
     CHOICE = "one of these"
     TEXTS = "a table of strings"
+    LIST = "a list of strings"
     SIZES_BY_NAME = "a table of sizes"
 
     def holds(self, value: object) -> bool:
@@ -53,6 +54,7 @@ _HOLDS: Final[Mapping[Form, Callable[[object], bool]]] = {
     Form.SIZES: lambda value: isinstance(value, list) and len(value) == 2 and all(map(_is_size, value)),
     Form.CHOICE: lambda value: isinstance(value, str),
     Form.TEXTS: _is_table_of(lambda value: isinstance(value, str)),
+    Form.LIST: lambda value: isinstance(value, list) and all(isinstance(item, str) for item in value),
     Form.SIZES_BY_NAME: _is_table_of(_is_size),
 }
 

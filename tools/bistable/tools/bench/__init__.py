@@ -1,0 +1,1 @@
+"""A device on the bench: its serial line, its power, its root shell, and a server for its artifacts."""
