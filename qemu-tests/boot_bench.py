@@ -11,15 +11,16 @@ import pytest
 
 from bistable.artifact.errors import MachineError
 from bistable.artifact.model import Script
-from bistable.qemu import patience
-from bistable.qemu.device import Device, QemuDevice, bistablectl
-from bistable.qemu.errors import SHOWN_LINES
+from bistable.qemu.device import QemuDevice
 from bistable.qemu.kinds import HARDWARE, Kind, check_firmware
 from bistable.qemu.machine import Machine, start
 from bistable.qemu.rig import RELEASE_FILE, Change, Put, Remove, Rig, rig
 from bistable.qemu.rootfs.build import Profile
-from bistable.qemu.run import require
-from bistable.qemu.serving import Server
+from bistable.tools.bench import patience
+from bistable.tools.bench.device import Device, bistablectl
+from bistable.tools.bench.errors import SHOWN_LINES
+from bistable.tools.bench.run import require
+from bistable.tools.bench.serving import Server
 
 BOARD = "BISTABLE_LABGRID"
 """Names an environment file of labgrid: then the device is what that describes."""

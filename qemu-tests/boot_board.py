@@ -9,12 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from bistable.qemu.board import Board
-from bistable.qemu.device import HOST
 from bistable.qemu.kinds import Kind
 from bistable.qemu.rig import Rig, rig
 from bistable.qemu.rootfs.build import Profile
-from bistable.qemu.serving import Server
+from bistable.tools.bench.labgrid import Board
+from bistable.tools.bench.serving import HOST, Server
 from boot_bench import Bench
 
 PREPARE_SECONDS = 1800

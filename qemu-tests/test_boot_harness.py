@@ -15,16 +15,16 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from bistable.artifact.errors import MachineError
-from bistable.qemu import cache, patience
-from bistable.qemu.console import Console
-from bistable.qemu.device import HOST
+from bistable.qemu import cache
 from bistable.qemu.disks import failing, plain
-from bistable.qemu.errors import DeathError, GoneError, LateError, MisuseError
 from bistable.qemu.rig import copy_sparse
 from bistable.qemu.rootfs import cpio
 from bistable.qemu.rootfs.kernel import Kernel, loading_order
-from bistable.qemu.run import Running, require
-from bistable.qemu.serving import Server
+from bistable.tools.bench import patience
+from bistable.tools.bench.console import Console
+from bistable.tools.bench.errors import DeathError, GoneError, LateError, MisuseError
+from bistable.tools.bench.run import Running, require
+from bistable.tools.bench.serving import HOST, Server
 
 SOON = 0.2
 

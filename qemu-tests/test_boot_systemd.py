@@ -4,9 +4,9 @@ import re
 
 import pytest
 
-from bistable.qemu import patience
 from bistable.qemu.kinds import Kind
 from bistable.qemu.rootfs.build import Profile
+from bistable.tools.bench import patience
 from boot_bench import bench
 
 pytestmark = [pytest.mark.boots, pytest.mark.slow]

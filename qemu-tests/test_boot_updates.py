@@ -2,9 +2,9 @@
 
 import pytest
 
-from bistable.qemu import patience
 from bistable.qemu.kinds import Kind
 from bistable.qemu.rig import Put
+from bistable.tools.bench import patience
 from boot_bench import ANY, HANGS, NO_INIT, NO_KERNEL, PANIC, PANICS, STOPS_FEEDING, bench
 
 MUST = [Kind.X86_64_GRUB, Kind.ARM64_UBOOT]

@@ -8,20 +8,21 @@ from pathlib import Path
 
 import pytest
 
-from bistable.qemu import patience
 from bistable.qemu.crash import SECTOR, Prefix, parse_cut
-from bistable.qemu.device import QemuDevice, bistablectl
+from bistable.qemu.device import QemuDevice
 from bistable.qemu.disks import NODE, Disk
-from bistable.qemu.errors import MisbehavedError
 from bistable.qemu.kinds import Kind
 from bistable.qemu.machine import start
 from bistable.qemu.recording import Scenario, record
 from bistable.qemu.rig import FIRST, copy_sparse
-from bistable.qemu.serving import Server
 from bistable.qemu.stage import NEW, Stage, prepare
 from bistable.qemu.survey import Film, Judged, choose
 from bistable.qemu.trial import Depth, Outcome, boot_cut, release_of
 from bistable.qemu.volatile import PlannedCut, VolatileDisk
+from bistable.tools.bench import patience
+from bistable.tools.bench.device import bistablectl
+from bistable.tools.bench.errors import MisbehavedError
+from bistable.tools.bench.serving import Server
 from boot_bench import need
 
 pytestmark = pytest.mark.boots

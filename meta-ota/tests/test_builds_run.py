@@ -20,14 +20,15 @@ from typing import Any
 import pytest
 from ota_builds import LAYER, SERIES, Build, build_folder, host_tools, sources
 
-from bistable.qemu import patience
-from bistable.qemu.device import QemuDevice, bistablectl
+from bistable.qemu.device import QemuDevice
 from bistable.qemu.kinds import HARDWARE, Kind, check_firmware
 from bistable.qemu.machine import start
 from bistable.qemu.rootfs import kernel, packages
 from bistable.qemu.rootfs.build import base_system, copied
-from bistable.qemu.run import require
-from bistable.qemu.serving import Server
+from bistable.tools.bench import patience
+from bistable.tools.bench.device import bistablectl
+from bistable.tools.bench.run import require
+from bistable.tools.bench.serving import Server
 
 MACHINES = {"qemux86-64": Kind.X86_64_GRUB, "qemuarm64": Kind.ARM64_UBOOT}
 ARCHITECTURES = {"qemux86-64": "amd64", "qemuarm64": "arm64"}

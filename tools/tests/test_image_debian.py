@@ -9,9 +9,9 @@ from debian_image import debian_disk
 from disk_samples import DISK_TOOLS, GRUB_TOOLS, call
 from image_samples import needs
 
-from bistable.qemu.console import Console
 from bistable.qemu.kinds import Kind
 from bistable.qemu.machine import start
+from bistable.tools.bench.console import Console
 from bistable.tools.disk import ConvertOptions, Outputs, client_source, convert_disk, inspect_disk, load_layout
 from bistable.tools.disk.client import Configuration, Start
 

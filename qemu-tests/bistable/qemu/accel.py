@@ -13,7 +13,7 @@ from bistable.artifact.errors import MachineError
 from bistable.qemu import cache
 from bistable.qemu.kinds import HARDWARE, Kind
 from bistable.qemu.rootfs import build, cpio
-from bistable.qemu.run import Running
+from bistable.tools.bench.run import Running
 
 TCG: Final = "tcg"
 KVM: Final = "kvm"

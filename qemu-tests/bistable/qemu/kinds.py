@@ -9,7 +9,7 @@ from typing import Final
 
 from bistable.artifact.errors import MachineError
 from bistable.qemu import cache
-from bistable.qemu.run import run
+from bistable.tools.bench.run import run
 from bistable.tools.boot.efiprograms import DIRECTORIES
 from bistable.tools.boot.plan import Loader
 

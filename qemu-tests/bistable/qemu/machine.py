@@ -8,13 +8,13 @@ from typing import Final, Self
 
 from bistable.artifact.errors import MachineError
 from bistable.qemu import accel
-from bistable.qemu.console import Console
 from bistable.qemu.disks import NODE, Disk, plain
-from bistable.qemu.errors import MisuseError
 from bistable.qemu.kinds import HARDWARE, Kind, check_firmware
-from bistable.qemu.patience import OFF, scaled
 from bistable.qemu.qmp import Monitor
-from bistable.qemu.run import Running, require
+from bistable.tools.bench.console import Console
+from bistable.tools.bench.errors import MisuseError
+from bistable.tools.bench.patience import OFF, scaled
+from bistable.tools.bench.run import Running, require
 
 CONSOLE_LOG: Final = "console.log"
 QEMU_LOG: Final = "qemu.log"

@@ -7,7 +7,7 @@ from collections import deque
 from typing import Any, Final
 
 from bistable.artifact.errors import MachineError
-from bistable.qemu.patience import MONITOR, scaled
+from bistable.tools.bench.patience import MONITOR, scaled
 
 MOST: Final = 1024 * 1024
 """Bytes of one document; the longest ones, lists of all devices, have some ten thousand."""

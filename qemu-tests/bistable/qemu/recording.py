@@ -6,15 +6,17 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
-from bistable.qemu import cache, patience
-from bistable.qemu.device import QemuDevice, bistablectl
+from bistable.qemu import cache
+from bistable.qemu.device import QemuDevice
 from bistable.qemu.disks import NODE, Disk
-from bistable.qemu.errors import MisbehavedError
 from bistable.qemu.machine import start
 from bistable.qemu.rig import copy_sparse
-from bistable.qemu.serving import Server
 from bistable.qemu.stage import BROKEN, KEPT, NEW, NEWER, Stage
 from bistable.qemu.writelog import WriteLog
+from bistable.tools.bench import patience
+from bistable.tools.bench.device import bistablectl
+from bistable.tools.bench.errors import MisbehavedError
+from bistable.tools.bench.serving import Server
 
 LOG: Final = "writes.log"
 

@@ -12,7 +12,7 @@ from bistable.qemu.gpt import read_gpt
 from bistable.qemu.kinds import Kind
 from bistable.qemu.picture import Picture, fingerprint_of
 from bistable.qemu.rig import FIRST, RELEASE_FILE, Change, Put, Rig, copy_sparse, rig
-from bistable.qemu.run import run
+from bistable.tools.bench.run import run
 from bistable.tools.boot.plan import BootPlan
 
 NEW: Final = "release-2"

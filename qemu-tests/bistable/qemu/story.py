@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Final, TextIO
 
 from bistable.artifact.errors import BistableError
-from bistable.qemu import patience
 from bistable.qemu.device import QemuDevice
-from bistable.qemu.errors import MisbehavedError
 from bistable.qemu.kinds import Kind
 from bistable.qemu.machine import start
 from bistable.qemu.rig import FIRST, RELEASE_FILE, Remove, Rig, rig
-from bistable.qemu.serving import Server
+from bistable.tools.bench import patience
+from bistable.tools.bench.errors import MisbehavedError
+from bistable.tools.bench.serving import Server
 
 FOLDER: Final = Path("build", "demo-boot")
 DEFAULT: Final = Kind.ARM64_UBOOT

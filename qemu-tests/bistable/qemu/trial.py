@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import Any, Final
 
 from bistable.client.machine import State
-from bistable.qemu import patience
 from bistable.qemu.checker import Verdict
-from bistable.qemu.device import QemuDevice, bistablectl
-from bistable.qemu.errors import MisbehavedError
+from bistable.qemu.device import QemuDevice
 from bistable.qemu.machine import Machine, start
 from bistable.qemu.recording import install
 from bistable.qemu.rig import FIRST, RELEASE_FILE
 from bistable.qemu.stage import NEW, NEWER, Stage
+from bistable.tools.bench import patience
+from bistable.tools.bench.device import bistablectl
+from bistable.tools.bench.errors import MisbehavedError
 
 MOST_REBOOTS: Final = 3
 """More than any update needs to come to its end."""

@@ -17,7 +17,7 @@ from typing import Final
 from bistable.artifact.errors import MachineError
 from bistable.artifact.files import replacing
 from bistable.qemu import cache
-from bistable.qemu.run import require, run, run_to
+from bistable.tools.bench.run import require, run, run_to
 
 log = getLogger(__name__)
 

@@ -9,11 +9,9 @@ from pathlib import Path
 from typing import Final
 
 from bistable.qemu.rootfs.initramfs import LINKS
+from bistable.tools.bench.device import SHELL_READY
 
 PACKAGES: Final = "busybox-static libubootenv-tool python3 python3-cryptography python3-zstandard"
-
-SHELL_READY: Final = "bistable-shell: ready"
-"""What the serial line says before a root shell listens there."""
 
 INIT: Final = """#!/bin/sh
 # The first process of the small system.

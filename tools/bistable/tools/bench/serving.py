@@ -7,8 +7,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from bistable.qemu.device import HOST
-from bistable.qemu.errors import MisuseError
+from bistable.tools.bench.errors import MisuseError
+
+HOST: Final = "10.0.2.2"
+"""Where a machine in QEMU finds this computer, also what listens on its loopback only."""
 
 _RANGE: Final = re.compile(r"bytes=(\d+)-")
 _CHUNK: Final = 64 * 1024

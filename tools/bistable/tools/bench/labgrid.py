@@ -9,11 +9,11 @@ from typing import Final, Protocol
 
 import pexpect
 
-from bistable.qemu import patience
-from bistable.qemu.console import DEATHS, ESCAPES
-from bistable.qemu.device import Answer, Shell, booted_slot
-from bistable.qemu.errors import DeathError, LateError
-from bistable.qemu.patience import scaled
+from bistable.tools.bench import patience
+from bistable.tools.bench.console import DEATHS, ESCAPES
+from bistable.tools.bench.device import Answer, Shell, booted_slot
+from bistable.tools.bench.errors import DeathError, LateError
+from bistable.tools.bench.patience import scaled
 
 
 class Line(Protocol):

@@ -3,9 +3,9 @@
 import os
 from typing import Final
 
-from bistable.qemu.errors import MisuseError
+from bistable.tools.bench.errors import MisuseError
 
-VARIABLE: Final = "BISTABLE_QEMU_PATIENCE"
+VARIABLE: Final = "BISTABLE_PATIENCE"
 """A factor for all of these; for computers that are slower than the two shared cores they were measured on."""
 
 LOADER: Final = 90.0

@@ -10,8 +10,8 @@ from typing import Final
 import pexpect
 from pexpect.fdpexpect import fdspawn
 
-from bistable.qemu.errors import DeathError, GoneError, LateError, MisuseError
-from bistable.qemu.patience import scaled
+from bistable.tools.bench.errors import DeathError, GoneError, LateError, MisuseError
+from bistable.tools.bench.patience import scaled
 
 DEATHS: Final = (
     "Kernel panic - not syncing",
