@@ -1,5 +1,6 @@
 """Boot scripts from a plan, by the templates beside this module."""
 
+from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
@@ -37,18 +38,29 @@ def names_for_grub() -> tuple[str, ...]:
 def uboot_script(plan: BootPlan) -> str:
     """Return the text of `boot.cmd`."""
     interface, number = plan.disk.split()
-    values = _common(plan) | {
+    values = uboot_values(plan) | {
         "imported": plan.loader is Loader.UBOOT,
         "disk": {"interface": interface, "number": number},
-        "command": COMMANDS[plan.architecture],
-        "addresses": [(name, f"{address:#x}") for name, address in sorted(plan.addresses.items())],
         "names": names_for_uboot(plan),
-        "watchdog_ms": WATCHDOG_MS,
     }
     if plan.loader is Loader.UBOOT:
         assert plan.environment is not None
         values |= _place(plan.environment)
-    return _templates().get_template("boot.cmd.jinja").render(values)
+    return rendered("boot.cmd.jinja", values)
+
+
+def uboot_values(plan: BootPlan) -> dict[str, Any]:
+    """Return what every script for U-Boot needs, wherever its slots are."""
+    return _common(plan) | {
+        "command": COMMANDS[plan.architecture],
+        "addresses": [(name, f"{address:#x}") for name, address in sorted(plan.addresses.items())],
+        "watchdog_ms": WATCHDOG_MS,
+    }
+
+
+def rendered(template: str, values: Mapping[str, Any]) -> str:
+    """Return the text that a template makes of the values."""
+    return _templates().get_template(template).render(values)
 
 
 def grub_script(plan: BootPlan) -> str:
