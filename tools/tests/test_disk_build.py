@@ -1,6 +1,7 @@
 """Disk images are made without root, the same bytes every time, and the programs of the trade agree with them."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -166,6 +167,37 @@ def test_files_in_front_of_the_partitions_are_where_they_should_be(root: Path, d
     wanted = parse_layout((UBOOT + '[blobs]\nat = { "spl.bin" = "32 KiB" }\n').encode(), tmp_path)
     build(wanted, root, disk)
     assert disk.read_bytes()[32768 : 32768 + 3000] == b"SPL" * 1000
+
+
+KEPT_FREE = UBOOT + '[blobs]\nat = { "spl.bin" = "32 KiB", "u-boot.bin" = "64 KiB" }\nend = "1 MiB"\n'
+
+
+def test_files_that_fit_before_the_next_and_before_the_end_move_no_partition(
+    root: Path, disk: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "spl.bin").write_bytes(b"S" * (32 << 10))
+    (tmp_path / "u-boot.bin").write_bytes(b"U" * (960 << 10))
+    built = build(parse_layout(KEPT_FREE.encode(), tmp_path), root, disk)
+    assert built.geometry.partition("boot").start == 1 << 20
+    assert disk.read_bytes()[32 << 10 : 1 << 20] == b"S" * (32 << 10) + b"U" * (960 << 10)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "why"),
+    [
+        ({"spl.bin": (32 << 10) + 1, "u-boot.bin": 1}, "spl.bin reaches to 65537"),
+        ({"spl.bin": 1, "u-boot.bin": (960 << 10) + 1}, "it reaches to 1048577, and [blobs] end is 1048576"),
+        ({"spl.bin": 1}, "u-boot.bin: No such file or directory"),
+    ],
+)
+def test_files_that_are_not_there_or_too_large_for_their_places_are_refused(
+    root: Path, disk: Path, tmp_path: Path, sizes: dict[str, int], why: str
+) -> None:
+    for name, size in sizes.items():
+        (tmp_path / name).write_bytes(bytes(size))
+    with pytest.raises(RequestError, match=re.escape(why)):
+        build(parse_layout(KEPT_FREE.encode(), tmp_path), root, disk)
+    assert not disk.exists()
 
 
 def test_more_partitions_hold_a_file_system_or_an_image(root: Path, disk: Path, tmp_path: Path) -> None:

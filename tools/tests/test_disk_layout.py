@@ -83,7 +83,8 @@ def test_a_mistake_is_named_with_its_line_and_what_would_be_right(
         ("[extra]\nlogs = 1\n", "[extra]: it holds tables"),
         ('[environment]\nsize = "0"\n', "[environment] size: it must be more than 0"),
         ('[environment]\noffsets = ["0"]\n', "[environment] offsets: it must be a list of two sizes"),
-        ("[blobs]\n", "[blobs]: at is missing"),
+        ("[blobs]\n", "[blobs]: it has neither at nor end"),
+        ('[blobs]\nend = "0"\n', "[blobs] end: it must be more than 0"),
     ],
 )
 def test_a_value_that_cannot_be_is_refused(more: str, what: str) -> None:
@@ -218,6 +219,35 @@ def test_files_in_front_of_the_partitions_overlap_nothing(tmp_path: Path, files:
     places = ", ".join(f'"{name}" = "{offset}"' for name, offset in files.items())
     wanted = parse_layout((UBOOT + f"[blobs]\nat = {{ {places} }}\n").encode(), tmp_path)
     with pytest.raises(RequestError, match=why):
+        place(wanted)
+
+
+@pytest.mark.parametrize(("end", "start"), [("1 KiB", MIB), ("1 MiB", MIB), ("3 MiB", 3 * MIB), ("2500 KiB", 3 * MIB)])
+def test_partitions_begin_behind_what_is_kept_free_in_whole_erase_blocks(end: str, start: int) -> None:
+    assert place(layout(UBOOT + f'[blobs]\nend = "{end}"\n')).partition("boot").start == start
+
+
+@pytest.mark.parametrize("table", ["gpt", "mbr"])
+def test_where_partitions_begin_is_said_no_file_has_to_be_there(table: str) -> None:
+    blobs = '[blobs]\nat = { "absent.bin" = "32 KiB", "absent-too.bin" = "8 MiB" }\nend = "16 MiB"\n'
+    assert place(layout(UBOOT + blobs, disk_table=table)).partition("boot").start == 16 * MIB
+
+
+@pytest.mark.parametrize(
+    ("files", "table", "why"),
+    [
+        ({"spl.bin": "16 KiB"}, "gpt", "the partition table reaches to 17408"),
+        ({"spl.bin": "0"}, "mbr", "the partition table reaches to 512"),
+        ({"spl.bin": "32 KiB", "u-boot.bin": "32 KiB"}, "gpt", "spl.bin starts there, too"),
+        ({"spl.bin": "40000"}, "gpt", "that is no whole sector"),
+        ({"spl.bin": "1 MiB"}, "gpt", "[blobs] end is 1048576"),
+        ({"spl.bin": "32 KiB", "u-boot.bin": "2 MiB"}, "gpt", "cannot put u-boot.bin at 2097152"),
+    ],
+)
+def test_places_are_checked_without_the_files(files: dict[str, str], table: str, why: str) -> None:
+    places = ", ".join(f'"{name}" = "{offset}"' for name, offset in files.items())
+    wanted = layout(UBOOT + f'[blobs]\nat = {{ {places} }}\nend = "1 MiB"\n', disk_table=table)
+    with pytest.raises(RequestError, match=re.escape(why)):
         place(wanted)
 
 

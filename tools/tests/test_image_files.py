@@ -399,6 +399,7 @@ EXTRA = '[extra."{}"]\nsize = "4 MiB"\n'
 @pytest.mark.parametrize(
     ("text", "settings", "why"),
     [
+        (UBOOT, {"blobs_at": '{ "a" = "32 KiB", "b" = "33280" }', "blobs_end": "1 MiB"}, "share a block of 1 KiB"),
         (UBOOT + EXTRA.format("my logs"), {}, "'my logs'"),
         (MBR + '[extra.x]\nsize = "4100 KiB"\n' + EXTRA.format("y"), {}, "multiples of the erase block"),
         (UBOOT, {"disk_size": str(64 * MIB + 512), "data_size": "rest"}, "34 sectors"),
@@ -417,6 +418,22 @@ def test_files_of_the_layout_that_wic_cannot_name_leave_the_kickstart_out(tmp_pa
     (tmp_path / "my blob").write_bytes(b"x")
     done = written(layout(UBOOT, blobs_at=f'{{ "{tmp_path}/my blob" = "32 KiB" }}'), tmp_path / "files")
     assert "my blob" in done.remarks[0]
+
+
+def test_files_in_front_of_the_partitions_need_not_be_there_if_it_is_said_where_partitions_begin(
+    tmp_path: Path,
+) -> None:
+    at = '{ "absent/u-boot.bin" = "64 KiB", "absent/spl.bin" = "32 KiB" }'
+    done = written(layout(UBOOT, blobs_at=at, blobs_end="8 MiB"), tmp_path / "files")
+    assert done.remarks == ()
+    lines = [line for line in (tmp_path / "files/disk.wks").read_text().splitlines() if "absent" in line]
+    assert [line.split()[3] for line in lines] == ["64s", "128s"]
+    assert document(tmp_path / "files")["partitions"][0]["start"] == 8 * MIB
+
+
+def test_without_that_they_have_to_be_there(tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match="cannot read absent"):
+        written(layout(UBOOT, blobs_at='{ "absent.bin" = "32 KiB" }'), tmp_path / "files")
 
 
 def test_a_disk_identifier_that_wic_cannot_set_is_said_in_the_kickstart(tmp_path: Path) -> None:

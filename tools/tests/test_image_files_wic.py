@@ -97,6 +97,7 @@ def extras(folder: Path) -> Layout:
 size = "96 MiB"
 [blobs]
 at = {{ "{folder}/second.bin" = "64 KiB", "{folder}/first.bin" = "32 KiB" }}
+end = "3 MiB"
 [extra.raw]
 size = "1 MiB"
 content = "{folder}/raw.bin"

@@ -14,6 +14,7 @@ from bistable.artifact.image import ImageKind, ImageOptions, make_image, read_fi
 from bistable.artifact.image.tree import TreeBuilder
 from bistable.tools.boot.plan import BootFiles, BootPlan
 from bistable.tools.disk import geometry as places
+from bistable.tools.disk.blobs import check_blobs_fit
 from bistable.tools.disk.bmap import Used, block_map, mapped_bytes
 from bistable.tools.disk.bootcontents import boot_contents, host_files
 from bistable.tools.disk.fat import FatWish, make_fat
@@ -77,6 +78,7 @@ def build_disk(layout: Layout, rootfs: Path, outputs: Outputs, options: BuildOpt
     options = options or BuildOptions()
     outputs.check()
     geometry = place(layout)
+    check_blobs_fit(layout)
     plan = boot_plan(layout, geometry)
     files = prepare_boot(plan)
     try:

@@ -8,6 +8,7 @@ from typing import Final
 from bistable.artifact.errors import RequestError
 from bistable.artifact.limits import KIB, MIB
 from bistable.tools.boot.plan import BootPlan, EnvironmentPlace, Loader, SlotPlace
+from bistable.tools.disk.blobs import blobs_end
 from bistable.tools.disk.layout.model import SECTOR, Fill, Layout, TableKind
 
 BOOT: Final = "boot"
@@ -96,7 +97,7 @@ def place(layout: Layout) -> Geometry:
     head = GPT_HEAD if layout.disk.table is TableKind.GPT else MBR_HEAD
     tail = GPT_TAIL if layout.disk.table is TableKind.GPT else 0
     inside = layout.disk.table is TableKind.MBR and len(wishes) > MBR_PRIMARY
-    at = _aligned(max(head, _blobs_end(layout, head)), block)
+    at = _aligned(max(head, blobs_end(layout, head)), block)
     partitions: list[Partition] = []
     extended_start = 0
     for index, (name, size) in enumerate(wishes):
@@ -217,25 +218,6 @@ def _check_sizes(layout: Layout) -> None:
         raise RequestError(
             f"cannot use the layout {layout.name}: a boot partition of {layout.boot_partition_size} bytes is too small"
         )
-
-
-def _blobs_end(layout: Layout, head: int) -> int:
-    """Return where the last raw file ends; none overlaps another or the partition table."""
-    end, before = head, "the partition table"
-    for blob in sorted(layout.blobs, key=lambda blob: blob.offset):
-        try:
-            size = blob.file.stat().st_size
-        except OSError as e:
-            raise RequestError(f"cannot read {blob.file}: {e.strerror}") from e
-        if blob.offset < end:
-            raise RequestError(
-                f"cannot put {blob.file} at {blob.offset} of the disk: {before} reaches to {end}",
-                hint='with table = "mbr" only the first 512 bytes belong to the table',
-            )
-        if blob.offset % SECTOR:
-            raise RequestError(f"cannot put {blob.file} at {blob.offset} of the disk: that is no whole sector")
-        end, before = blob.offset + size, str(blob.file)
-    return end
 
 
 # --- numbers

@@ -83,7 +83,9 @@ def _unspeakable(layout: Layout) -> str | None:
 def _misplaced(layout: Layout, geometry: Geometry) -> str | None:
     blobs = sorted(layout.blobs, key=lambda blob: blob.offset)
     for blob, after in pairwise(blobs):
-        if _aligned(blob.offset + blob.file.stat().st_size, KIB) > after.offset:
+        # Where partitions begin is said, so the files need not be there yet. wic refuses those that are too large.
+        size = 1 if layout.blobs_end is not None else blob.file.stat().st_size
+        if _aligned(blob.offset + size, KIB) > after.offset:
             return f"{blob.file} and {after.file} share a block of 1 KiB, the unit of wic"
     if geometry.table is TableKind.GPT and geometry.partitions[-1].end + _GPT_TAIL > geometry.size:
         return "wic leaves 34 sectors behind the last partition, and the disk ends before that"

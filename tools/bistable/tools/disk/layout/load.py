@@ -193,6 +193,7 @@ class _Reading:
                 for inside, path in self._value("boot-partition", "files", {}).items()
             },
             blobs=tuple(self._blobs()),
+            blobs_end=self._blobs_end(),
             environment=self._environment(),
             slots=SlotsWish(
                 size=self._positive("slots", "size"),
@@ -297,6 +298,12 @@ class _Reading:
     def _blobs(self) -> Iterable[Blob]:
         for path, offset in self._value("blobs", "at", {}).items():
             yield Blob(file=self._base / path, offset=_bytes(offset))
+
+    def _blobs_end(self) -> int | None:
+        if self._text.document.get("blobs") == {}:
+            hint = 'add at = { "idbloader.img" = "32 KiB" }, or end = "16 MiB"'
+            self._text.refuse("it has neither at nor end", table="blobs", hint=hint)
+        return None if self._size("blobs", "end") is None else self._positive("blobs", "end")
 
     def _extras(self) -> Iterable[ExtraWish]:
         for name, content in self._text.document.get(EXTRA.name, {}).items():

@@ -119,6 +119,8 @@ class Layout:
     boot_partition_size: int
     boot_files: Mapping[PurePosixPath, Path] = field(default_factory=dict)
     blobs: tuple[Blob, ...] = ()
+    blobs_end: int | None = None
+    """Where partitions may begin; None: behind the last one of the files, which then have to be there."""
     environment: EnvironmentWish = field(default_factory=EnvironmentWish)
     slots: SlotsWish
     data: DataWish

@@ -180,7 +180,7 @@ TABLES: Final[Mapping[str, Table]] = {
         ),
         Table(
             name="blobs",
-            meaning="files that are written in front of the first partition",
+            meaning="files that are written in front of the first partition, and room for them",
             required=False,
             keys=(
                 _key(
@@ -188,8 +188,8 @@ TABLES: Final[Mapping[str, Table]] = {
                     Form.SIZES_BY_NAME,
                     "file on this machine = where it starts on the disk",
                     '{ "idbloader.img" = "32 KiB" }',
-                    required=True,
                 ),
+                _key("end", Form.SIZE, "where partitions may begin; by default behind the last file", '"16 MiB"'),
             ),
         ),
         Table(
