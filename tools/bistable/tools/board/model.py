@@ -134,7 +134,7 @@ class Mtd:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Nand:
-    """Raw NAND, sizes in bytes; `mtd_id` is what `mtdparts` calls it (`gpmi-nand`), `uboot` what `mtdids` does (`nand0`)."""
+    """Raw NAND, sizes in bytes; `mtd_id` is its name in `mtdparts` (`gpmi-nand`), `uboot` in `mtdids` (`nand0`)."""
 
     chip: str
     size: int

@@ -1,0 +1,47 @@
+"""Whether what a board says fits together: offline, without building anything."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Final
+
+from bistable.artifact.errors import RequestError
+from bistable.tools.board.check.about import check_claims, check_names, check_qemu, check_watchdog
+from bistable.tools.board.check.configuration import parse_configuration
+from bistable.tools.board.check.finding import Facts, Finding, Level
+from bistable.tools.board.check.places import check_places
+from bistable.tools.board.check.root import Root, open_root
+from bistable.tools.board.check.starting import check_starting
+from bistable.tools.board.check.storage import check_storage
+from bistable.tools.board.check.uboot import check_uboot
+from bistable.tools.board.model import Board
+from bistable.tools.disk.geometry import place
+
+__all__ = ["Finding", "Level", "Root", "check_board", "open_root"]
+
+CHECKS: Final[tuple[Callable[[Facts], Iterator[Finding]], ...]] = (
+    check_claims,
+    check_names,
+    check_storage,
+    check_places,
+    check_starting,
+    check_watchdog,
+    check_qemu,
+    check_uboot,
+)
+
+
+def check_board(board: Board, *, root: Root | None = None, uboot_config: str | None = None) -> tuple[Finding, ...]:
+    """Return all that does not fit together, in the order of the lines.
+
+    `root` is a root file system that the slots get, `uboot_config` the text of a configuration of the board's U-Boot.
+    """
+    configuration = None if uboot_config is None else parse_configuration(uboot_config)
+    facts = Facts(board=board, root=root, configuration=configuration)
+    found: list[Finding] = []
+    if board.layout is not None:
+        try:
+            facts = replace(facts, geometry=place(board.layout))
+        except RequestError as e:
+            found.append(facts.error("disk", None, e.what, e.hint or "correct the layout"))
+    found += [finding for check in CHECKS for finding in check(facts)]
+    return tuple(sorted(found, key=lambda finding: (finding.line or 0, finding.level)))
