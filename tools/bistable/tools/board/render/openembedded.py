@@ -1,0 +1,130 @@
+"""What a build with OpenEmbedded needs: `bistable.conf`, and a file for kas for each release."""
+
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+from typing import Final
+
+from bistable.artifact.limits import KIB, MIB
+from bistable.tools.board.model import Board, Layer, Yocto
+from bistable.tools.board.render.layoutfile import NAME
+from bistable.tools.board.render.settings import own_settings
+from bistable.tools.board.render.templates import rendered
+from bistable.tools.boot.plan import Loader
+from bistable.tools.disk.layout.model import Fill, Layout
+
+CONFIGURATION: Final = PurePosixPath("bistable.conf")
+KAS: Final = PurePosixPath("kas")
+FOLDER: Final = "BISTABLE_BOARD_FOLDER"
+"""The variable with the place of `bistable.conf` itself."""
+
+LOADERS: Final = frozenset({Loader.GRUB, Loader.SYSTEMD_BOOT, Loader.EFI, Loader.UBOOT, Loader.UBOOT_ENVIRONMENT})
+"""Boot loaders for which the layer makes disks."""
+
+_UBOOTS: Final = frozenset({Loader.UBOOT, Loader.UBOOT_ENVIRONMENT})
+
+
+def makes_disk(board: Board) -> bool:
+    """Return whether the layer makes the disk of the board, and the artifacts for it."""
+    return board.boot.flow.loader in LOADERS
+
+
+def openembedded_files(board: Board, layout: Layout | None) -> dict[PurePosixPath, bytes]:
+    """Return path -> content of the files; `layout` is the one that is rendered, None for a board without."""
+    disk = layout if makes_disk(board) else None
+    values = {
+        "board": board,
+        "folder": FOLDER,
+        "makes_disk": disk is not None,
+        "variables": [*(() if disk is None else _disk(board, disk)), *_settings(board)],
+        "own": dict(board.yocto.variables) if board.yocto is not None else {},
+    }
+    files = {CONFIGURATION: rendered("bistable.conf", values)}
+    if board.yocto is not None:
+        for release in board.yocto.releases:
+            files[KAS / f"{release}.yml"] = _kas(board, board.yocto, release)
+    return files
+
+
+def _disk(board: Board, layout: Layout) -> Iterator[tuple[str, str]]:
+    """Yield the layer's variables, without their beginning, by which it makes the same disk."""
+    boot = layout.boot
+    yield "DEVICE_TYPE", layout.device_type
+    yield "BOOTLOADER", boot.loader.value
+    yield "ROOTFS_FSTYPE", layout.slots.filesystem.value
+    if unspeakable(layout):
+        yield "LAYOUT", f"${{{FOLDER}}}/{NAME}"
+        yield "SLOT_SIZE_MB", str(layout.slots.size // MIB)
+        yield from _initrd(layout)
+        return
+    yield "TRIES", str(boot.tries)
+    yield "KERNEL", str(boot.kernel)
+    yield from _initrd(layout)
+    yield "DEVICETREE", str(boot.devicetree or "")
+    yield "KERNEL_ARGS", boot.arguments
+    if boot.loader in _UBOOTS:
+        yield "UBOOT_DISK", boot.disk
+        if board.watchdog is not None and board.watchdog.uboot is not None:
+            yield "UBOOT_WATCHDOG", board.watchdog.uboot
+    yield from _partitions(layout)
+
+
+def _initrd(layout: Layout) -> Iterator[tuple[str, str]]:
+    if layout.boot.initrd is not None:
+        yield "INITRD", str(layout.boot.initrd)
+
+
+def _partitions(layout: Layout) -> Iterator[tuple[str, str]]:
+    disk = layout.disk
+    yield "PARTITION_TABLE", disk.table.value
+    yield "DISK_SEED", disk.seed
+    yield "STORAGE_SIZE_MB", "" if disk.size is None else str(disk.size // MIB)
+    yield "ERASE_BLOCK_MB", str(disk.erase_block // MIB)
+    if layout.blobs_end is not None:
+        yield "BLOBS_END_MB", str(layout.blobs_end // MIB)
+    if layout.blobs:
+        yield "BLOBS", " ".join(f"{blob.file.name}:{blob.offset // KIB}" for blob in layout.blobs)
+    yield "BOOT_SIZE_MB", str(layout.boot_partition_size // MIB)
+    yield "SLOT_SIZE_MB", str(layout.slots.size // MIB)
+    if layout.data.size is not None:
+        yield "DATA_SIZE_MB", str(layout.data.size // MIB)
+    if layout.extras:
+        words = (f"{extra.name}:{extra.size // MIB}:{extra.filesystem.value}" for extra in layout.extras)
+        yield "EXTRA_PARTITIONS", " ".join(words)
+
+
+def unspeakable(layout: Layout) -> bool:
+    """Return whether the layout says what the layer has no variable for."""
+    disk, environment = layout.disk, layout.environment
+    sizes = [disk.size, disk.erase_block, layout.boot_partition_size, layout.slots.size, layout.data.size]
+    sizes += [layout.blobs_end, *(extra.size for extra in layout.extras)]
+    return any(
+        [
+            any(size is not None and size % MIB for size in sizes),
+            (disk.size is None) == (layout.data.size is None),
+            environment.size is not None or environment.offsets is not None,
+            bool(layout.boot.addresses),
+            bool(layout.boot_files) or layout.data.files is not None,
+            any(extra.content is not None for extra in layout.extras),
+            layout.slots.fill is not Fill.BOTH,
+            bool(layout.blobs) and layout.blobs_end is None,
+            any(blob.offset % KIB for blob in layout.blobs),
+        ]
+    )
+
+
+def _settings(board: Board) -> Iterator[tuple[str, str]]:
+    names = own_settings(board)
+    if names and makes_disk(board):
+        yield "CONFIG_FILES", " ".join(f"${{{FOLDER}}}/{name}" for name in names)
+
+
+def _kas(board: Board, yocto: Yocto, release: str) -> bytes:
+    layers = [_layer(layer, release) for layer in yocto.layers]
+    return rendered("kas.yml", {"board": board, "release": release, "machine": yocto.machine, "layers": layers})
+
+
+def _layer(layer: Layer, release: str) -> dict[str, object]:
+    branch, commit = layer.revisions[release]
+    # kas takes a repository without a list of layers for one itself.
+    inside = [] if layer.sublayers == (".",) else list(layer.sublayers)
+    return {"name": layer.name, "url": layer.url, "branch": branch, "commit": commit, "inside": inside}

@@ -1,0 +1,156 @@
+"""The page of a board: what it is, how it boots, where everything lies, how it is built, flashed and tried."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import PurePosixPath
+from typing import Final
+
+from bistable.artifact.limits import KIB, MIB
+from bistable.tools.board.catalogue import FOLDER as CATALOGUE
+from bistable.tools.board.model import Board, Flow, OwnEnvironment, Status, StorageKind
+from bistable.tools.board.render import openembedded
+from bistable.tools.board.render.disk import DiskPlan
+from bistable.tools.board.render.prose import reflowed
+from bistable.tools.board.render.templates import rendered
+from bistable.tools.disk.geometry import BOOT, DATA, ENVIRONMENT, SLOT_BOOTS, SLOTS
+
+_FLOWS: Final[Mapping[Flow, str]] = {
+    Flow.UBOOT: "a boot script of U-Boot",
+    Flow.UBOOT_ENVIRONMENT: "a boot script of U-Boot, in U-Boot's own environment",
+    Flow.GRUB: "GRUB",
+    Flow.SYSTEMD_BOOT: "systemd-boot",
+    Flow.EFI: "the UEFI firmware",
+    Flow.RASPBERRY_PI: "the firmware of the Raspberry Pi",
+    Flow.UBOOT_UBI: "a boot script of U-Boot",
+    Flow.CUSTOM: "the vendor's boot loader",
+}
+_STORAGES: Final[Mapping[StorageKind, str]] = {
+    StorageKind.EMMC: "eMMC",
+    StorageKind.SD: "an SD card",
+    StorageKind.NVME: "an NVMe disk",
+    StorageKind.SATA: "a SATA disk",
+    StorageKind.USB: "a USB disk",
+    StorageKind.VIRTIO: "a virtio disk",
+    StorageKind.NAND: "NAND flash",
+}
+_STATUSES: Final[Mapping[Status, str]] = {
+    Status.BOOTED: "The conformance suite has passed on it.",
+    Status.CHECKED: "It is rendered and checked against the documents below; it has not been booted.",
+    Status.CONTRIBUTED: "Somebody who has the board wrote it; it was not checked against documents.",
+}
+_BOOTS: Final[Mapping[Flow, str]] = {
+    Flow.UBOOT: "FAT: the boot script, and what the board's firmware reads",
+    Flow.UBOOT_ENVIRONMENT: "FAT: the boot script, and what the board's firmware reads",
+    Flow.GRUB: "FAT (EFI system partition): GRUB and its script",
+    Flow.SYSTEMD_BOOT: "FAT (EFI system partition): systemd-boot, and the kernels of both slots",
+    Flow.EFI: "FAT (EFI system partition): the kernels of both slots, and GRUB as a way out",
+    Flow.RASPBERRY_PI: "FAT: `autoboot.txt`",
+}
+_MEANINGS: Final[Mapping[str, str]] = {
+    "layout.toml": "the disk, for `bistable image build` and `bistable image files`",
+    "disk.wks": "the same for wic of OpenEmbedded",
+    "fstab": "lines for `/etc/fstab` in both slots",
+    "fw_env.config": "where the environment is, for `fw_printenv` and `fw_setenv` in Linux",
+    "uboot.config": "what U-Boot has to be built with",
+    "bistable.conf": "variables for a build with OpenEmbedded",
+    "kas": "the whole build, for kas",
+    "conf.d": "settings of the client, for `/etc/bistable/conf.d`",
+    "labgrid.yaml": "the board for labgrid",
+    "qemu.sh": "starts it in QEMU",
+    "boot": "for the partition `boot`",
+    "boot-a": "for the partition `boot-a`",
+    "boot-b": "for the partition `boot-b`",
+    "boot.cmd": "the boot script",
+    "ubinize.cfg": "the volumes, for `ubinize`",
+}
+
+
+def page(board: Board, disk: DiskPlan | None, files: Sequence[PurePosixPath]) -> bytes:
+    """Return the text of the `README.md` of a board, whose other files are `files`."""
+    uboot = board.uboot
+    values = {
+        "board": board,
+        "flow": board.boot.flow.value,
+        "summary": f"{board.soc}; two slots on {_STORAGES[board.storage.kind]}, chosen by {_FLOWS[board.boot.flow]}.",
+        "status": _STATUSES[board.status],
+        "place": f"{CATALOGUE}/{board.key}",
+        "makes_disk": openembedded.makes_disk(board),
+        "ubi": board.ubi,
+        "disk": disk,
+        "storage": _storage(board, disk),
+        "partitions": [] if disk is None else list(_partitions(board, disk)),
+        "blobs": [] if disk is None else [(blob.file.name, size(blob.offset)) for blob in disk.layout.blobs],
+        "environment": None if disk is None else _environment(disk),
+        "own_environment": None if uboot is None or uboot.environment is None else _own(uboot.environment),
+        "files": [(str(path), _meaning(board, path)) for path in files],
+    }
+    return reflowed(rendered("README.md", values).decode()).encode()
+
+
+def size(number: int) -> str:
+    """Return bytes as people write them, exactly."""
+    for unit, factor in (("MiB", MIB), ("KiB", KIB)):
+        if number % factor == 0:
+            return f"{number // factor} {unit}"
+    return f"{number} bytes"
+
+
+def _storage(board: Board, disk: DiskPlan | None) -> str:
+    storage = board.storage
+    said = f"{_STORAGES[storage.kind]}, `{storage.device}` in Linux, of at least {size(storage.capacity)}"
+    if disk is None:
+        return f"Slots and data lie on {said}."
+    table = disk.geometry.table.value.upper()
+    block = size(disk.layout.disk.erase_block)
+    return (
+        f"It is made for {said}, and takes {size(disk.geometry.size)}. The partition table is "
+        f"{'a GPT' if table == 'GPT' else 'an MBR'}; partitions start at multiples of {block}."
+    )
+
+
+def _partitions(board: Board, disk: DiskPlan) -> Iterator[dict[str, object]]:
+    for part in disk.geometry.partitions:
+        yield {
+            "number": part.number,
+            "name": part.name,
+            "start": size(part.start),
+            "size": size(part.size),
+            "holds": _holds(board, disk, part.name),
+        }
+
+
+def _holds(board: Board, disk: DiskPlan, name: str) -> str:
+    fixed = {
+        BOOT: _BOOTS.get(board.boot.flow, ""),
+        ENVIRONMENT: "the boot loader's environment, twice",
+        DATA: "ext4, mounted at `/data`: no update touches it",
+        **{place: f"slot {place[-1]}" for place in SLOTS},
+        **{place: f"FAT: firmware, kernel and command line of slot {place[-1]}" for place in SLOT_BOOTS},
+    }
+    if name in fixed:
+        return fixed[name]
+    extra = next(extra for extra in disk.layout.extras if extra.name == name)
+    return {"none": "what the board needs there", "fat": "FAT"}.get(extra.filesystem.value, extra.filesystem.value)
+
+
+def _environment(disk: DiskPlan) -> dict[str, object] | None:
+    place = disk.plan.environment
+    if place is None:
+        return None
+    start = disk.geometry.partition(ENVIRONMENT).start
+    return {"size": size(place.size), "starts": [size(start + offset) for offset in place.offsets]}
+
+
+def _own(environment: OwnEnvironment) -> str | None:
+    if environment.kind == "nowhere":
+        return None
+    said = f"U-Boot as the board's vendor builds it keeps an environment of its own in `{environment.kind}`"
+    if environment.offset is None or environment.size is None:
+        return f"{said}, beside the storage of the slots."
+    return f"{said}: {size(environment.size)} from {size(environment.offset)} on, in front of all partitions."
+
+
+def _meaning(board: Board, path: PurePosixPath) -> str:
+    inside = path.parts[1]
+    if board.vendor is not None and inside == board.vendor.handler:
+        return "the program by which the client speaks to the boot loader"
+    return _MEANINGS[inside]
