@@ -177,11 +177,13 @@ def test_files_for_another_builder_are_told_to_people_and_programs() -> None:
 
 def test_options_of_files_reach_what_is_written() -> None:
     options = ["--grub-prefix", "/EFI/BOOT", "--init", "other", "--slot-file", "s.img", "--environment-file", "none"]
+    options += ["--blob-dir", "${X}", "--set", 'blobs.at={"spl.bin"="32 KiB"}', "--set", "blobs.end=1 MiB"]
     image("files", "x86-grub", *options, "--data-dir", "none", "--set", "slots.size=24 MiB", "-o", "files")
     assert Path("files/boot/EFI/BOOT/grub.cfg").exists()
     assert "systemd" not in Path("files/fstab").read_text()
     kickstart = Path("files/disk.wks").read_text()
     assert kickstart.count('--fixed-size 24576k --source rawcopy --sourceparams="file=s.img"') == 2
+    assert 'file=${X}/spl.bin"' in kickstart
     assert "rootfs-dir" not in kickstart
     assert "boot-env.img" not in kickstart
 

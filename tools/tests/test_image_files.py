@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -388,8 +389,9 @@ def test_partitions_without_content_are_empty(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["a b", "a,b", 'a"', "$(x)", "$x", "a;b", ""])
 def test_a_text_that_wic_does_not_hand_on_is_refused(text: str, tmp_path: Path) -> None:
-    with pytest.raises(RequestError, match="kickstart"):
-        written(layout(), tmp_path / "files", texts=KickstartTexts(slot_file=text))
+    for name in ("slot_file", "environment_file", "data_dir", "blob_dir"):
+        with pytest.raises(RequestError, match="kickstart"):
+            written(layout(), tmp_path / "files", texts=KickstartTexts(**{name: text}))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -429,6 +431,37 @@ def test_files_in_front_of_the_partitions_need_not_be_there_if_it_is_said_where_
     lines = [line for line in (tmp_path / "files/disk.wks").read_text().splitlines() if "absent" in line]
     assert [line.split()[3] for line in lines] == ["64s", "128s"]
     assert document(tmp_path / "files")["partitions"][0]["start"] == 8 * MIB
+
+
+BLOBS = {"blobs_at": '{ "spl/u-boot.bin" = "64 KiB", "/lib/spl.bin" = "32 KiB" }', "blobs_end": "8 MiB"}
+
+
+def test_wic_takes_them_from_the_folder_that_it_is_told(tmp_path: Path) -> None:
+    written(layout(UBOOT, **BLOBS), tmp_path / "files", texts=KickstartTexts(blob_dir="${DEPLOY_DIR_IMAGE}"))
+    text = (tmp_path / "files/disk.wks").read_text()
+    assert re.findall(r'file=(\S*bin)"', text) == ["${DEPLOY_DIR_IMAGE}/spl.bin", "${DEPLOY_DIR_IMAGE}/u-boot.bin"]
+    assert document(tmp_path / "files")["raw"] == [
+        {"file": "spl/u-boot.bin", "offset": 64 << 10},
+        {"file": "/lib/spl.bin", "offset": 32 << 10},
+    ]
+
+
+def test_without_a_folder_they_are_those_of_this_machine(tmp_path: Path) -> None:
+    written(layout(UBOOT, **BLOBS), tmp_path / "files")
+    places = [f"{Path.cwd()}/spl/u-boot.bin", "/lib/spl.bin"]
+    assert re.findall(r'file=(\S*bin)"', (tmp_path / "files/disk.wks").read_text()) == places[::-1]
+    assert [raw["file"] for raw in document(tmp_path / "files")["raw"]] == places
+
+
+@pytest.mark.parametrize(
+    ("at", "clash"),
+    [('{ "spl/x.bin" = "64 KiB", "x.bin" = "32 KiB" }', True), ('{ "./x.bin" = "64 KiB", "x.bin" = "32 KiB" }', False)],
+)
+def test_two_files_with_one_name_leave_the_kickstart_out(at: str, clash: bool, tmp_path: Path) -> None:
+    wanted = layout(UBOOT, blobs_at=at, blobs_end="1 MiB")
+    done = written(wanted, tmp_path / "files", texts=KickstartTexts(blob_dir="d"))
+    assert (tmp_path / "files/disk.wks").exists() is not clash
+    assert done.remarks == (("no disk.wks: spl/x.bin and x.bin would both be d/x.bin",) if clash else ())
 
 
 def test_without_that_they_have_to_be_there(tmp_path: Path) -> None:

@@ -49,12 +49,19 @@ class Wic:
 
     def create(self) -> Path:
         """Return the disk image."""
+        done = self.run()
+        assert done.returncode == 0, done.stdout + done.stderr
+        (found,) = (self._folder.parent / "out").glob("*.direct")
+        return found
+
+    def run(self) -> subprocess.CompletedProcess[str]:
+        """Let it make the disk."""
         work = self._folder.parent
         (work / "vars").mkdir()
         (work / "vars/demo.env").write_text("".join(f'{name}="{value}"\n' for name, value in self._variables()))
         wic = self._top / "openembedded-core/scripts/wic"
         words = ["create", "disk.wks", "--vars", str(work / "vars"), "-e", "demo", "-o", str(work / "out")]
-        done = subprocess.run(
+        return subprocess.run(
             ["/usr/bin/python3", str(wic), *words],
             cwd=self._folder,
             env={
@@ -69,9 +76,6 @@ class Wic:
             text=True,
             check=False,
         )
-        assert done.returncode == 0, done.stdout + done.stderr
-        (found,) = (work / "out").glob("*.direct")
-        return found
 
     def _variables(self) -> Iterator[tuple[str, str]]:
         yield from {"IMAGE_BASENAME": "demo", "IMAGE_LINK_NAME": "demo", "RECIPE_SYSROOT_NATIVE": "/"}.items()
@@ -145,6 +149,29 @@ def made(request: pytest.FixtureRequest, series: str, tmp_path: Path) -> tuple[P
     done = write_files(wanted, tmp_path / "files", FilesOptions(texts=texts))
     assert done.remarks == ()
     return tmp_path / "files", Wic(series, tmp_path / "files").create()
+
+
+@pytest.mark.parametrize(
+    ("sizes", "why"),
+    [
+        ({"spl.bin": 32 << 10, "u-boot.bin": 960 << 10}, None),
+        ({"spl.bin": (32 << 10) + 1, "u-boot.bin": 1}, "Could not place"),
+        ({"spl.bin": 1, "u-boot.bin": (960 << 10) + 1}, "Could not place"),
+        ({"spl.bin": 1}, "u-boot.bin"),
+    ],
+)
+def test_wic_refuses_files_that_are_not_there_or_too_large_for_their_places(
+    series: str, sizes: dict[str, int], why: str | None, tmp_path: Path
+) -> None:
+    at = '{ "spl.bin" = "32 KiB", "u-boot.bin" = "64 KiB" }'
+    texts = KickstartTexts(slot_file="boot-env.img", blob_dir="${DEPLOY_DIR_IMAGE}")
+    wanted = layout(UBOOT, blobs_at=at, blobs_end="1 MiB")
+    assert write_files(wanted, tmp_path / "files", FilesOptions(texts=texts)).remarks == ()
+    for name, size in sizes.items():
+        (tmp_path / "files" / name).write_bytes(bytes(size))
+    done = Wic(series, tmp_path / "files").run()
+    assert (done.returncode == 0) is (why is None)
+    assert (why or "") in done.stdout + done.stderr
 
 
 def document(folder: Path) -> Any:

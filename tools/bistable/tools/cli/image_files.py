@@ -63,6 +63,12 @@ WIC: Final = "Names in disk.wks, of files that wic takes"
     section=WIC,
     help="The directory with the content of the data partition, or none. By default data.",
 )
+@option(
+    "--blob-dir",
+    metavar="PATH",
+    section=WIC,
+    help="The directory with the files of [blobs]. By default they are where the layout says, on this machine.",
+)
 @settings_option
 @option(
     "-o",
@@ -82,6 +88,7 @@ def files(
     slot_file: str | None,
     environment_file: str | None,
     data_dir: str | None,
+    blob_dir: str | None,
     settings: Sequence[str],
     output: Path,
     console: Console,
@@ -95,7 +102,7 @@ def files(
     from bistable.tools.disk.files import FilesOptions, KickstartTexts, write_files
     from bistable.tools.disk.system import Init
 
-    texts = KickstartTexts(slot_file=slot_file, environment_file=environment_file, data_dir=data_dir)
+    texts = KickstartTexts(slot_file=slot_file, environment_file=environment_file, data_dir=data_dir, blob_dir=blob_dir)
     options = FilesOptions(grub_prefix=grub_prefix, init=Init(init), texts=texts, epoch=epoch())
     written = write_files(loaded_layout(layout, settings), output, options)
     for remark in written.remarks:

@@ -7,6 +7,7 @@ from typing import Any, Final
 from bistable.tools.boot.efiprograms import MODULES, Program, efi_program
 from bistable.tools.boot.plan import BootPlan
 from bistable.tools.disk.bootcontents import BootContent
+from bistable.tools.disk.files.kickstart import KickstartTexts
 from bistable.tools.disk.filesystems import ext4_label, ext4_uuid, fat_label, fat_serial
 from bistable.tools.disk.geometry import BOOT, DATA, ENVIRONMENT, SLOT_BOOTS, SLOTS, Geometry, filled_slots
 from bistable.tools.disk.layout.model import ExtraKind, Layout
@@ -16,7 +17,11 @@ VERSION: Final = 1
 
 
 def disk_document(
-    layout: Layout, geometry: Geometry, plan: BootPlan, contents: Sequence[BootContent]
+    layout: Layout,
+    geometry: Geometry,
+    plan: BootPlan,
+    contents: Sequence[BootContent],
+    texts: KickstartTexts,
 ) -> dict[str, Any]:
     """Return the description of a disk for those who make it."""
     environment = plan.environment
@@ -52,7 +57,11 @@ def disk_document(
         "environment": None
         if environment is None
         else {"partition": ENVIRONMENT, "offsets": list(environment.offsets), "size": environment.size},
-        "raw": [{"file": str(blob.file.absolute()), "offset": blob.offset} for blob in layout.blobs],
+        # Where wic is told another folder, the files are not those of this machine.
+        "raw": [
+            {"file": str(blob.file.absolute()) if texts.blob_dir is None else blob.written, "offset": blob.offset}
+            for blob in layout.blobs
+        ],
         "needed": list(needed(plan, contents)),
     }
 

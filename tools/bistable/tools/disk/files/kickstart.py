@@ -28,7 +28,7 @@ from bistable.tools.disk.geometry import (
     Partition,
     filled_slots,
 )
-from bistable.tools.disk.layout.model import SECTOR, ExtraKind, ExtraWish, Layout, TableKind
+from bistable.tools.disk.layout.model import SECTOR, Blob, ExtraKind, ExtraWish, Layout, TableKind
 from bistable.tools.disk.table import is_marked, partition_type
 
 NOTHING: Final = "none"
@@ -50,17 +50,19 @@ _EXT4: Final = f"-F -b 4096 -I 256 -i 16384 -m 0 -O {','.join(('none', *WRITABLE
 class KickstartTexts:
     """What is written there for files that wic takes: paths, as wic finds them.
 
-    None: as they are called in the folder; an empty environment or data partition: `none`.
+    None: as they are called in the folder; an empty environment or data partition: `none`. `blob_dir` is the folder of
+    the files in front of the partitions; None: they are those that the layout names.
     """
 
     slot_file: str | None = None
     environment_file: str | None = None
     data_dir: str | None = None
+    blob_dir: str | None = None
 
 
 def check_texts(texts: KickstartTexts) -> None:
     """Raise RequestError if one of the texts cannot be handed to wic."""
-    for text in (texts.slot_file, texts.environment_file, texts.data_dir):
+    for text in (texts.slot_file, texts.environment_file, texts.data_dir, texts.blob_dir):
         if text is not None and not _WORD.fullmatch(text):
             raise RequestError(
                 f"cannot write {text!r} into a kickstart of wic: it has characters that wic does not hand on",
@@ -68,16 +70,31 @@ def check_texts(texts: KickstartTexts) -> None:
             )
 
 
-def obstacle(layout: Layout, geometry: Geometry) -> str | None:
+def obstacle(layout: Layout, geometry: Geometry, texts: KickstartTexts) -> str | None:
     """Return why wic cannot make this disk, None if it can."""
-    return _unspeakable(layout) or _misplaced(layout, geometry)
+    return _unspeakable(layout, texts) or _mistakable(layout, texts) or _misplaced(layout, geometry)
 
 
-def _unspeakable(layout: Layout) -> str | None:
-    paths = [blob.file for blob in layout.blobs] + [extra.content for extra in layout.extras if extra.content]
-    words = [(f"the path {path}", _WORD.fullmatch(str(path.absolute()))) for path in paths]
+def _unspeakable(layout: Layout, texts: KickstartTexts) -> str | None:
+    paths = [_blob_path(blob, texts) for blob in layout.blobs]
+    paths += [str(extra.content.absolute()) for extra in layout.extras if extra.content]
+    words = [(f"the path {path}", _WORD.fullmatch(path)) for path in paths]
     words += [(f"the name {extra.name!r}", _NAME.fullmatch(extra.name)) for extra in layout.extras]
     return next((f"{what} has characters that wic does not hand on" for what, good in words if not good), None)
+
+
+def _mistakable(layout: Layout, texts: KickstartTexts) -> str | None:
+    """Return which two files would be taken from one place."""
+    places: dict[str, Blob] = {}
+    for blob in layout.blobs:
+        first = places.setdefault(_blob_path(blob, texts), blob)
+        if first.file != blob.file:
+            return f"{first.written} and {blob.written} would both be {_blob_path(blob, texts)}"
+    return None
+
+
+def _blob_path(blob: Blob, texts: KickstartTexts) -> str:
+    return str(blob.file.absolute()) if texts.blob_dir is None else f"{texts.blob_dir}/{blob.file.name}"
 
 
 def _misplaced(layout: Layout, geometry: Geometry) -> str | None:
@@ -101,7 +118,7 @@ def _misplaced(layout: Layout, geometry: Geometry) -> str | None:
 
 def kickstart(layout: Layout, geometry: Geometry, plan: BootPlan, texts: KickstartTexts) -> str:
     """Return the kickstart, for a disk without an obstacle."""
-    return "\n".join([*_head(geometry), *_blobs(layout), *_parts(layout, geometry, plan, texts), ""])
+    return "\n".join([*_head(geometry), *_blobs(layout, texts), *_parts(layout, geometry, plan, texts), ""])
 
 
 def _head(geometry: Geometry) -> Iterator[str]:
@@ -115,9 +132,9 @@ def _head(geometry: Geometry) -> Iterator[str]:
     yield f"bootloader --ptable {'gpt' if table is TableKind.GPT else 'msdos'}"
 
 
-def _blobs(layout: Layout) -> Iterator[str]:
+def _blobs(layout: Layout, texts: KickstartTexts) -> Iterator[str]:
     for blob in sorted(layout.blobs, key=lambda blob: blob.offset):
-        yield f"part --no-table --offset {blob.offset // SECTOR}s {_raw(str(blob.file.absolute()))}"
+        yield f"part --no-table --offset {blob.offset // SECTOR}s {_raw(_blob_path(blob, texts))}"
 
 
 def _parts(layout: Layout, geometry: Geometry, plan: BootPlan, texts: KickstartTexts) -> Iterator[str]:

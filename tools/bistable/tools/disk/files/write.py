@@ -90,9 +90,9 @@ def write_files(layout: Layout, output: Path, options: FilesOptions | None = Non
     plan = replace(boot_plan(layout, geometry), grub_prefix=options.grub_prefix)
     boot_files = prepare_scripts(plan)
     contents = tuple(boot_contents(layout, geometry, plan, boot_files))
-    document = disk_document(layout, geometry, plan, contents)
+    document = disk_document(layout, geometry, plan, contents, options.texts)
     mounts = mounts_of(geometry, plan.loader, options.init)
-    why_not = obstacle(layout, geometry)
+    why_not = obstacle(layout, geometry, options.texts)
     texts = {
         DESCRIPTION: disk_json(document),
         TABLE: "".join(f"{mount.line}\n" for mount in mounts),

@@ -297,7 +297,7 @@ class _Reading:
 
     def _blobs(self) -> Iterable[Blob]:
         for path, offset in self._value("blobs", "at", {}).items():
-            yield Blob(file=self._base / path, offset=_bytes(offset))
+            yield Blob(file=self._base / path, written=path, offset=_bytes(offset))
 
     def _blobs_end(self) -> int | None:
         if self._text.document.get("blobs") == {}:

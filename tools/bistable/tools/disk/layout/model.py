@@ -105,6 +105,8 @@ class Blob:
     """A file that is written beside all partitions, such as a first stage of a boot loader; `offset` in bytes."""
 
     file: Path
+    written: str
+    """The same as the layout has it."""
     offset: int
 
 
