@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import PurePath
 from typing import Final
 
 from bistable.artifact.errors import RequestError
@@ -51,7 +52,7 @@ class KickstartTexts:
     """What is written there for files that wic takes: paths, as wic finds them.
 
     None: as they are called in the folder; an empty environment or data partition: `none`. `blob_dir` is the folder of
-    the files in front of the partitions; None: they are those that the layout names.
+    the files in front of the partitions that the layout names by relative paths; None: they are those of this machine.
     """
 
     slot_file: str | None = None
@@ -94,7 +95,9 @@ def _mistakable(layout: Layout, texts: KickstartTexts) -> str | None:
 
 
 def _blob_path(blob: Blob, texts: KickstartTexts) -> str:
-    return str(blob.file.absolute()) if texts.blob_dir is None else f"{texts.blob_dir}/{blob.file.name}"
+    if texts.blob_dir is None or PurePath(blob.written).is_absolute():
+        return str(blob.file.absolute())
+    return f"{texts.blob_dir}/{blob.file.name}"
 
 
 def _misplaced(layout: Layout, geometry: Geometry) -> str | None:
