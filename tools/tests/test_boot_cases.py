@@ -103,6 +103,15 @@ def test_a_new_device_boots_its_first_slot_and_leaves_the_canary(
     assert disk.environment() == settled
 
 
+def test_a_u_boot_without_the_command_for_watchdogs_says_so_and_goes_on(tmp_path: Path) -> None:
+    needs("mkfs.vfat", "mcopy", "sfdisk", *FIRMWARE[Loader.UBOOT])
+    made = prepare_boot(plan_for(Loader.UBOOT, watchdog="watchdog@30280000"))
+    disk = make_disk(tmp_path / "disk.img", made, _slots(Loader.UBOOT, "ab"))
+    boot = boot_uboot(disk)
+    assert "Unknown command 'wdt'" in boot.console
+    assert boot.said[1:] == ["bistable: cannot start the watchdog", "bistable: booting slot a", "KERNEL a"]
+
+
 def test_a_board_that_does_not_say_where_a_kernel_goes_is_told_so(tmp_path: Path, workshop: Path) -> None:
     _, disk = machine(workshop, Loader.UBOOT, tmp_path, "ab")
     board = {name: value for name, value in BOARD.items() if name != "kernel_addr_r"}

@@ -124,6 +124,15 @@ def test_a_u_boot_with_an_environment_of_its_own_saves_it() -> None:
     assert b"env import" not in script
 
 
+@pytest.mark.parametrize("loader", UBOOTS)
+def test_a_watchdog_of_the_plan_is_started_unless_the_board_names_one(loader: Loader) -> None:
+    line = 'if test -z "${bistable_watchdog}"; then setenv bistable_watchdog watchdog@30280000; fi'
+    lines = prepare_boot(plan_for(loader, watchdog="watchdog@30280000")).boot[SCRIPT].decode().splitlines()
+    assert line in lines
+    assert lines.index(line) < lines.index('if test -n "${bistable_watchdog}"; then')
+    assert b"setenv bistable_watchdog" not in prepare_boot(plan_for(loader)).boot[SCRIPT]
+
+
 def test_no_other_script_saves_without_looking_at_the_result() -> None:
     script = prepare_boot(plan_for(Loader.UBOOT)).boot[SCRIPT].decode()
     saves = [line for line in script.splitlines() if "run bistable_save" in line]
@@ -260,6 +269,12 @@ def test_a_raspberry_pi_boots_the_partition_of_the_first_slot() -> None:
         ({"tries": 10}, "10 times"),
         ({"disk": "virtio"}, "name of the disk"),
         ({"disk": "mmc 0; reset"}, "name of the disk"),
+        ({"watchdog": ""}, "the watchdog's name is"),
+        ({"watchdog": "wdt 0"}, "the watchdog's name is"),
+        ({"watchdog": "wdt;reset"}, "the watchdog's name is"),
+        ({"watchdog": "$x"}, "the watchdog's name is"),
+        ({"watchdog": "'"}, "the watchdog's name is"),
+        ({"watchdog": "-n"}, "the watchdog's name is"),
         ({"architecture": "mips"}, "architecture"),
         ({"addresses": {"kernel addr": 1}}, "place in memory"),
         ({"addresses": {"kernel_addr_r": -1}}, "place in memory"),
@@ -282,6 +297,12 @@ def test_a_plan_that_cannot_be_is_refused(changes: dict[str, object], why: str) 
 def test_a_place_where_grub_cannot_keep_its_environment_is_refused(changes: dict[str, object], why: str) -> None:
     with pytest.raises(RequestError, match=why):
         prepare_boot(plan_for(Loader.GRUB, environment=place(**{"size": 1024, **changes})))
+
+
+@pytest.mark.parametrize("loader", sorted(set(Loader) - set(UBOOTS)))
+def test_a_watchdog_for_u_boot_is_refused_where_something_else_chooses_the_slot(loader: Loader) -> None:
+    with pytest.raises(RequestError, match=f"is started by U-Boot, and the loader is {loader.value}"):
+        prepare_boot(plan_for(loader, watchdog="wdt"))
 
 
 def test_grub_for_an_architecture_without_uefi_is_refused() -> None:

@@ -59,6 +59,7 @@ def test_an_unknown_name_is_answered_with_those_there_are() -> None:
         (('type = "test-board"', 'type = ""'), "line 2, [device] type: the type is empty", ""),
         (('size = "8 MiB"', 'size = "rest"'), "line 16, [data] size: it cannot be the rest of a disk", "give [disk]"),
         (('"/boot/initrd.img"', '"boot/initrd.img"'), "line 7, [boot] initrd: it must be an absolute path", ""),
+        (('"uboot"', '"grub"\nwatchdog = "wdt"'), "line 6, [boot] watchdog: U-Boot starts it", "leave it out"),
         (("[device]", "[device"), "it is not TOML", ""),
     ],
 )

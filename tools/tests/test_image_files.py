@@ -350,6 +350,13 @@ def test_an_environment_of_u_boot_is_empty_so_that_it_starts_with_its_own_variab
     assert content == bytes(done.geometry.partition(ENVIRONMENT).size)
 
 
+def test_u_boot_gets_the_command_for_a_watchdog_that_the_layout_names(tmp_path: Path) -> None:
+    written(layout(UBOOT, boot_watchdog="watchdog@0"), tmp_path / "with")
+    written(layout(UBOOT), tmp_path / "without")
+    assert config(tmp_path / "with").items() - config(tmp_path / "without").items() == {("WDT", "y"), ("CMD_WDT", "y")}
+    assert "bistable_watchdog watchdog@0;" in (tmp_path / "with/boot/boot.cmd").read_text()
+
+
 def test_what_u_boot_cannot_be_told_is_said(tmp_path: Path) -> None:
     written(layout(UBOOT, boot_loader="uboot-environment", boot_disk="virtio 0"), tmp_path / "virtio")
     text = (tmp_path / "virtio/uboot.config").read_text()

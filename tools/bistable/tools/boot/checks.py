@@ -27,6 +27,9 @@ _PATH: Final = re.compile(r"(/[A-Za-z0-9_.+~-]+)+")
 _ROOT: Final = re.compile(r"[A-Za-z0-9_=/:.-]+")
 _DISK: Final = re.compile(r"[a-z]+ [0-9]")
 _ADDRESS: Final = re.compile(r"[a-z_]+")
+_WATCHDOG: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.,@+-]*")
+"""What nodes of device trees are called; U-Boot calls its devices by them."""
+
 _ADDED: Final = ("root=", "bistable.slot=")
 
 _UBOOT: Final = (Loader.UBOOT, Loader.UBOOT_ENVIRONMENT)
@@ -46,6 +49,10 @@ def check_plan(plan: BootPlan) -> None:
         raise _cannot(f"a slot cannot be tried {plan.tries} times, only 1 to {MOST_TRIES}")
     if plan.loader in _UBOOT:
         _check_uboot(plan)
+    elif plan.watchdog is not None:
+        raise _cannot(
+            f"the watchdog {quoted(plan.watchdog)} is started by U-Boot, and the loader is {plan.loader.value}"
+        )
     if plan.loader is Loader.GRUB:
         place = _required(plan)
         _check_environment(place, grubenv.SIZE, grubenv.SIZE)
@@ -100,6 +107,11 @@ def _check_uboot(plan: BootPlan) -> None:
         raise _cannot(
             f"U-Boot's name of the disk is {quoted(plan.disk)}",
             hint="give interface and number as U-Boot has them, such as `mmc 0`",
+        )
+    if plan.watchdog is not None and not _WATCHDOG.fullmatch(plan.watchdog):
+        raise _cannot(
+            f"the watchdog's name is {quoted(plan.watchdog)}, which is not one word of letters, digits and _ . , @ + -",
+            hint="give it as `wdt list` in U-Boot shows it, such as watchdog@30280000",
         )
     for name, address in plan.addresses.items():
         if not _ADDRESS.fullmatch(name) or not 0 <= address < 1 << 64:

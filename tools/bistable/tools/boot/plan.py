@@ -76,6 +76,8 @@ class BootPlan:
     tries: int = DEFAULT_TRIES
     addresses: Mapping[str, int] = field(default_factory=dict)
     """U-Boot: name -> where in memory, for boards that lack kernel_addr_r, ramdisk_addr_r, scriptaddr or fdt_addr_r."""
+    watchdog: str | None = None
+    """U-Boot: the watchdog that is started unless the board's own environment names one, as `wdt list` shows it."""
     grub_prefix: PurePosixPath = GRUB_PREFIX
     """Where GRUB looks for grub.cfg, on the partition that it was started from."""
 

@@ -54,6 +54,7 @@ def uboot_values(plan: BootPlan) -> dict[str, Any]:
     return _common(plan) | {
         "command": COMMANDS[plan.architecture],
         "addresses": [(name, f"{address:#x}") for name, address in sorted(plan.addresses.items())],
+        "watchdog": plan.watchdog,
         "watchdog_ms": WATCHDOG_MS,
     }
 

@@ -67,8 +67,8 @@ WIC: Final = "Names in disk.wks, of files that wic takes"
     "--blob-dir",
     metavar="PATH",
     section=WIC,
-    help="The directory with the files of [blobs] that the layout names by relative paths. By default they are where the "
-    "layout is, on this machine.",
+    help="The directory with the files of [blobs] that the layout names by relative paths. By default they are where "
+    "the layout is, on this machine.",
 )
 @settings_option
 @option(

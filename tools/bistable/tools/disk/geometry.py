@@ -147,6 +147,7 @@ def boot_plan(layout: Layout, geometry: Geometry) -> BootPlan:
         disk=boot.disk,
         tries=boot.tries,
         addresses=dict(boot.addresses),
+        watchdog=boot.watchdog,
     )
 
 

@@ -20,6 +20,9 @@ _SCRIPT: Final = (
 _COPIES: Final = ("CMD_ITEST", "CMD_MEMORY", "CMD_PART", "CMD_IMPORTENV", "CMD_EXPORTENV")
 """What a script needs that keeps the two copies of the environment by itself."""
 
+_WATCHDOG: Final = ("WDT", "CMD_WDT")
+"""The driver of the board's watchdog comes with its own configuration."""
+
 _FILE_SYSTEMS: Final[Mapping[ImageKind, str]] = {
     ImageKind.EXT4: "CMD_EXT4",
     ImageKind.SQUASHFS: "CMD_SQUASHFS",
@@ -58,10 +61,12 @@ def _script_lines(layout: Layout, plan: BootPlan) -> Iterator[str]:
     names = [*_SCRIPT, f"CMD_{COMMANDS[plan.architecture].upper()}", _TABLES[layout.disk.table]]
     names += [_FILE_SYSTEMS[layout.slots.filesystem], *_INTERFACES.get(interface, ())]
     names += _COPIES if plan.loader is Loader.UBOOT else ("CMD_SAVEENV",)
+    names += [] if plan.watchdog is None else _WATCHDOG
     yield from map(_on, names)
     if interface not in _INTERFACES:
         yield f"# Missing here: what gives U-Boot the commands `{interface} read` and `{interface} write`."
-    yield "# Where the board sets bistable_watchdog, also CONFIG_WDT=y and CONFIG_CMD_WDT=y."
+    if plan.watchdog is None:
+        yield "# Where the board sets bistable_watchdog, also CONFIG_WDT=y and CONFIG_CMD_WDT=y."
 
 
 def _environment_lines(geometry: Geometry, plan: BootPlan) -> Iterator[str]:

@@ -244,8 +244,9 @@ class _Reading:
         arguments: str = self._value("boot", "arguments", "")
         if not (arguments.isascii() and arguments.isprintable()):
             self._text.refuse("it must be ASCII text in one line", table="boot", key="arguments")
+        loader = Loader(self._value("boot", "loader", ""))
         return BootWish(
-            loader=Loader(self._value("boot", "loader", "")),
+            loader=loader,
             architecture=self._value("boot", "architecture", "amd64"),
             tries=tries,
             kernel=kernel,
@@ -253,6 +254,7 @@ class _Reading:
             devicetree=self._in_slot("devicetree"),
             arguments=arguments,
             disk=self._value("boot", "disk", "virtio 0"),
+            watchdog=self._watchdog(loader),
             addresses=dict(self._addresses()),
         )
 
@@ -264,6 +266,17 @@ class _Reading:
                 self._text.refuse(
                     f"{name} must be a hexadecimal number", table="boot", key="addresses", hint='write "0x40400000"'
                 )
+
+    def _watchdog(self, loader: Loader) -> str | None:
+        found: str | None = self._value("boot", "watchdog", None)
+        if found is not None and loader not in {Loader.UBOOT, Loader.UBOOT_ENVIRONMENT}:
+            self._text.refuse(
+                f"U-Boot starts it, and the loader is {loader.value}",
+                table="boot",
+                key="watchdog",
+                hint="leave it out; what the client feeds is its setting watchdog.device",
+            )
+        return found
 
     def _in_slot(self, key: str, default: str | None = None) -> PurePosixPath | None:
         found: str | None = self._value("boot", key, default)

@@ -61,6 +61,7 @@ class BootWish:
     devicetree: PurePosixPath | None = None
     arguments: str = ""
     disk: str = "virtio 0"
+    watchdog: str | None = None
     addresses: Mapping[str, int] = field(default_factory=dict)
 
 

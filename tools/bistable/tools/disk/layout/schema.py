@@ -158,6 +158,12 @@ TABLES: Final[Mapping[str, Table]] = {
                 _key("arguments", Form.TEXT, "arguments of the kernel, without `root=`", '"console=ttyS0"'),
                 _key("disk", Form.TEXT, "what U-Boot calls the disk; by default `virtio 0`", '"mmc 0"'),
                 _key(
+                    "watchdog",
+                    Form.TEXT,
+                    "the watchdog that U-Boot starts, as its `wdt list` shows it; by default none",
+                    '"watchdog@30280000"',
+                ),
+                _key(
                     "addresses",
                     Form.TEXTS,
                     "places in memory that the board's U-Boot has no variables for",
