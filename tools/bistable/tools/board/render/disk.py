@@ -6,6 +6,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from bistable.artifact.image import Kind
+from bistable.tools.board.render.settings import FOLDER
 from bistable.tools.board.render.templates import commented
 from bistable.tools.boot import prepare_scripts
 from bistable.tools.boot.plan import BootFiles, BootPlan
@@ -17,7 +18,6 @@ from bistable.tools.disk.geometry import BOOT, Geometry, boot_plan, place
 from bistable.tools.disk.layout.model import Layout
 from bistable.tools.disk.system import Init, Mount, add_beside_table, mounts_of
 
-SETTINGS: Final = PurePosixPath("conf.d")
 _BINARY: Final = ".scr"
 _TEXTS: Final = KickstartTexts(blob_dir="${DEPLOY_DIR_IMAGE}")
 """Where wic finds what is made elsewhere: all of it in the folder of deployed files."""
@@ -81,7 +81,7 @@ def _system(disk: DiskPlan) -> Iterator[tuple[PurePosixPath, bytes]]:
     system = _Collected()
     add_beside_table(system, disk.files.root, disk.mounts)
     for path, content in system.files.items():
-        yield (SETTINGS / path.name if SETTINGS.name in path.parts else PurePosixPath(path.name)), commented(content)
+        yield (FOLDER / path.name if FOLDER.name in path.parts else PurePosixPath(path.name)), commented(content)
 
 
 @dataclass(frozen=True, slots=True)

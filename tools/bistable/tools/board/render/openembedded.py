@@ -6,6 +6,8 @@ from typing import Final
 
 from bistable.artifact.limits import KIB, MIB
 from bistable.tools.board.model import Board, Layer, Yocto
+from bistable.tools.board.render.disk import DiskPlan
+from bistable.tools.board.render.flash import FlashPlan
 from bistable.tools.board.render.layoutfile import NAME
 from bistable.tools.board.render.settings import own_settings
 from bistable.tools.board.render.templates import rendered
@@ -28,14 +30,15 @@ def makes_disk(board: Board) -> bool:
     return board.boot.flow.loader in LOADERS
 
 
-def openembedded_files(board: Board, layout: Layout | None) -> dict[PurePosixPath, bytes]:
-    """Return path -> content of the files; `layout` is the one that is rendered, None for a board without."""
-    disk = layout if makes_disk(board) else None
+def openembedded_files(board: Board, disk: DiskPlan | None, flash: FlashPlan | None) -> dict[PurePosixPath, bytes]:
+    """Return path -> content of the files."""
+    made = disk is not None and makes_disk(board)
     values = {
         "board": board,
         "folder": FOLDER,
-        "makes_disk": disk is not None,
-        "variables": [*(() if disk is None else _disk(board, disk)), *_settings(board)],
+        "makes_disk": made,
+        "variables": [*_disk(board, disk.layout), *_settings(board)] if disk is not None and made else [],
+        "flash": None if flash is None else _flash(flash),
         "own": dict(board.yocto.variables) if board.yocto is not None else {},
     }
     files = {CONFIGURATION: rendered("bistable.conf", values)}
@@ -112,9 +115,17 @@ def unspeakable(layout: Layout) -> bool:
     )
 
 
+def _flash(flash: FlashPlan) -> dict[str, str]:
+    """Return variables of OpenEmbedded's own types of images."""
+    return {
+        "MKUBIFS_ARGS": " ".join(flash.made.mkfs_arguments),
+        "UBINIZE_ARGS": " ".join(flash.made.ubinize_arguments),
+    }
+
+
 def _settings(board: Board) -> Iterator[tuple[str, str]]:
     names = own_settings(board)
-    if names and makes_disk(board):
+    if names:
         yield "CONFIG_FILES", " ".join(f"${{{FOLDER}}}/{name}" for name in names)
 
 

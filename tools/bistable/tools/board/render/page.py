@@ -6,11 +6,13 @@ from typing import Final
 
 from bistable.artifact.limits import KIB, MIB
 from bistable.tools.board.catalogue import FOLDER as CATALOGUE
-from bistable.tools.board.model import Board, Flow, OwnEnvironment, Status, StorageKind
+from bistable.tools.board.model import Board, Flow, Nand, OwnEnvironment, Status, StorageKind
 from bistable.tools.board.render import openembedded
 from bistable.tools.board.render.disk import DiskPlan
+from bistable.tools.board.render.flash import FlashPlan
 from bistable.tools.board.render.prose import reflowed
 from bistable.tools.board.render.templates import rendered
+from bistable.tools.boot.ubigeometry import ENVIRONMENTS, SCRIPT, partition_size, slot_volume
 from bistable.tools.disk.geometry import BOOT, DATA, ENVIRONMENT, SLOT_BOOTS, SLOTS
 
 _FLOWS: Final[Mapping[Flow, str]] = {
@@ -63,8 +65,15 @@ _MEANINGS: Final[Mapping[str, str]] = {
     "ubinize.cfg": "the volumes, for `ubinize`",
 }
 
+_VOLUMES: Final[Mapping[str, str]] = {
+    **dict.fromkeys(ENVIRONMENTS, "a copy of U-Boot's environment"),
+    SCRIPT: "the boot script, `boot.scr`",
+    **{slot_volume(slot): f"slot {slot}" for slot in ("a", "b")},
+    DATA: "mounted at `/data`: no update touches it",
+}
 
-def page(board: Board, disk: DiskPlan | None, files: Sequence[PurePosixPath]) -> bytes:
+
+def page(board: Board, disk: DiskPlan | None, flash: FlashPlan | None, files: Sequence[PurePosixPath]) -> bytes:
     """Return the text of the `README.md` of a board, whose other files are `files`."""
     uboot = board.uboot
     values = {
@@ -74,14 +83,15 @@ def page(board: Board, disk: DiskPlan | None, files: Sequence[PurePosixPath]) ->
         "status": _STATUSES[board.status],
         "place": f"{CATALOGUE}/{board.key}",
         "makes_disk": openembedded.makes_disk(board),
-        "ubi": board.ubi,
+        "flash": None if flash is None else _flash(flash),
+        "nand": None if board.ubi is None else _nand(board.ubi.nand),
         "disk": disk,
         "storage": _storage(board, disk),
         "partitions": [] if disk is None else list(_partitions(board, disk)),
         "blobs": [] if disk is None else [(blob.file.name, size(blob.offset)) for blob in disk.layout.blobs],
         "environment": None if disk is None else _environment(disk),
         "own_environment": None if uboot is None or uboot.environment is None else _own(uboot.environment),
-        "files": [(str(path), _meaning(board, path)) for path in files],
+        "files": list(_files(board, files)),
     }
     return reflowed(rendered("README.md", values).decode()).encode()
 
@@ -140,6 +150,32 @@ def _environment(disk: DiskPlan) -> dict[str, object] | None:
     return {"size": size(place.size), "starts": [size(start + offset) for offset in place.offsets]}
 
 
+def _flash(flash: FlashPlan) -> dict[str, object]:
+    """Return what the page says of raw flash: partitions of it, and the volumes in one of them."""
+    plan, geometry = flash.plan, flash.geometry
+    return {
+        "partition": plan.partition,
+        "leb": size(geometry.leb),
+        "reserved": geometry.reserved,
+        "partitions": [
+            (part.name, size(part.offset), size(partition_size(plan.flash, part))) for part in plan.flash.partitions
+        ],
+        "volumes": [
+            (
+                volume.number,
+                volume.name,
+                "what is left" if volume.grows else size(volume.blocks * geometry.leb),
+                _VOLUMES[volume.name],
+            )
+            for volume in geometry.volumes
+        ],
+    }
+
+
+def _nand(nand: Nand) -> dict[str, str]:
+    return {"size": size(nand.size), "erase_block": size(nand.erase_block), "page": size(nand.page)}
+
+
 def _own(environment: OwnEnvironment) -> str | None:
     if environment.kind == "nowhere":
         return None
@@ -149,8 +185,9 @@ def _own(environment: OwnEnvironment) -> str | None:
     return f"{said}: {size(environment.size)} from {size(environment.offset)} on, in front of all partitions."
 
 
-def _meaning(board: Board, path: PurePosixPath) -> str:
-    inside = path.parts[1]
-    if board.vendor is not None and inside == board.vendor.handler:
-        return "the program by which the client speaks to the boot loader"
-    return _MEANINGS[inside]
+def _files(board: Board, files: Sequence[PurePosixPath]) -> Iterator[tuple[str, str]]:
+    """Yield path and meaning of each file, folders as one."""
+    handler = {} if board.vendor is None else {board.vendor.handler: "how the client speaks to the boot loader"}
+    meanings = {**_MEANINGS, **handler}
+    for path in dict.fromkeys(PurePosixPath(*path.parts[:2]) for path in files):
+        yield str(path), meanings[path.name]

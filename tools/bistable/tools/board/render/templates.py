@@ -13,10 +13,12 @@ if TYPE_CHECKING:
 
 HEADER: Final = "Rendered from board.toml by `bistable board render`; changes here are lost."
 
+SUFFIX: Final = ".jinja"
+
 
 def rendered(template: str, values: Mapping[str, Any]) -> bytes:
     """Return a file by its template; all values that it names have to be there."""
-    return environment().get_template(f"{template}.jinja").render(header=HEADER, **values).encode()
+    return environment().get_template(f"{template}{SUFFIX}").render(header=HEADER, **values).encode()
 
 
 def commented(content: bytes) -> bytes:
