@@ -1,4 +1,4 @@
-"""A device for a test that labgrid leads; see labgrid/README.md."""
+"""A device for a test that labgrid leads; see labgrid-examples/README.md."""
 
 import os
 import shlex
@@ -12,7 +12,8 @@ import pytest
 from bistable.qemu.kinds import Kind
 from bistable.qemu.rig import Rig, rig
 from bistable.qemu.rootfs.build import Profile
-from bistable.tools.bench.labgrid import Board
+from bistable.tools.bench.device import LineDevice
+from bistable.tools.bench.labgrid import LabgridHands
 from bistable.tools.bench.serving import HOST, Server
 from boot_bench import Bench
 
@@ -24,28 +25,22 @@ DISK = "BISTABLE_DISK"
 @contextmanager
 def board_bench(environment: Path, kind: Kind, folder: Path, profile: Profile, arguments: str) -> Iterator[Bench]:
     """Give the board of a labgrid environment with a new disk, switched off."""
-    labgrid = pytest.importorskip("labgrid", reason="labgrid is not installed: pip install --group labgrid")
-    found = labgrid.Environment(str(environment))
-
-    def option(name: str, default: str | None = None) -> str:
-        return str(found.config.get_target_option("main", f"bistable_{name}", default))
-
-    if option("kind") != kind:
-        pytest.skip(f"the board is like {option('kind')}, not {kind}")
-    own: Rig = rig(kind, profile, arguments=arguments)
-    subprocess.run(
-        shlex.split(option("prepare")),
-        env={**os.environ, DISK: str(own.disk)},
-        cwd=environment.parent,
-        check=True,
-        timeout=PREPARE_SECONDS,
-    )
-    target = found.get_target("main")
-    power, line = target.get_driver("PowerProtocol"), target.get_driver("ConsoleProtocol")
+    pytest.importorskip("labgrid.environment", reason="labgrid is not installed: pip install --group labgrid")
+    hands = LabgridHands(environment, folder / "console.log")
     try:
-        host, listen = option("host", HOST), option("listen", "127.0.0.1")
+        like = hands.option("bistable_kind")
+        if like != kind:
+            pytest.skip(f"the board is like {like}, not {kind}")
+        own: Rig = rig(kind, profile, arguments=arguments)
+        subprocess.run(
+            shlex.split(hands.option("bistable_prepare")),
+            env={**os.environ, DISK: str(own.disk)},
+            cwd=environment.parent,
+            check=True,
+            timeout=PREPARE_SECONDS,
+        )
+        host, listen = hands.option("bistable_host", HOST), hands.option("bistable_listen", "127.0.0.1")
         with Server(host=host, listen=listen) as server:
-            yield Bench(device=Board(line, power, folder=folder), rig=own, server=server, disk=None)
+            yield Bench(device=LineDevice(hands), rig=own, server=server, disk=None)
     finally:
-        power.off()
-        found.cleanup()
+        hands.close()

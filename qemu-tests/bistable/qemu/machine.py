@@ -15,6 +15,7 @@ from bistable.tools.bench.console import Console
 from bistable.tools.bench.errors import MisuseError
 from bistable.tools.bench.patience import OFF, scaled
 from bistable.tools.bench.run import Running, require
+from bistable.tools.bench.wires import DescriptorWire
 
 CONSOLE_LOG: Final = "console.log"
 QEMU_LOG: Final = "qemu.log"
@@ -81,7 +82,7 @@ class Machine:
             passed = (line_end.fileno(), control_end.fileno())
             command = self._command(*passed)
             self._program = Running(command, output=self._folder / QEMU_LOG, passed=passed)
-        self.console.attach(line)
+        self.console.attach(DescriptorWire(line.detach()))
         try:
             # It waits until somebody listens: nothing that the console says is lost.
             self._monitor = Monitor(control)
@@ -136,7 +137,7 @@ class Machine:
             hardware.program, *hardware.arguments,
             "-accel", chosen, "-cpu", hardware.processors[chosen], "-m", str(hardware.memory),
             "-name", str(self.kind), "-nodefaults", "-display", "none", "-S",
-            "-chardev", f"socket,id=line,fd={line},logfile={self.console.log},logappend=on", "-serial", "chardev:line",
+            "-chardev", f"socket,id=line,fd={line}", "-serial", "chardev:line",
             "-chardev", f"socket,id=control,fd={control}", "-mon", "chardev=control,mode=control",
             *hardware.firmware(self._folder),
             *self.disk.arguments, "-device", f"virtio-blk-{hardware.bus},drive={NODE},serial=bistable,bootindex=1",

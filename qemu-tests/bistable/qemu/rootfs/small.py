@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from bistable.qemu.rootfs.initramfs import LINKS
-from bistable.tools.bench.device import SHELL_READY
+from bistable.tools.bench.shell import SHELL_READY
 
 PACKAGES: Final = "busybox-static libubootenv-tool python3 python3-cryptography python3-zstandard"
 

@@ -1,17 +1,16 @@
 """The serial line of a machine: wait for what it says, send lines, and notice when it dies."""
 
+import codecs
 import re
-import socket
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-import pexpect
-from pexpect.fdpexpect import fdspawn
-
 from bistable.tools.bench.errors import DeathError, GoneError, LateError, MisuseError
 from bistable.tools.bench.patience import scaled
+from bistable.tools.bench.wires import Wire
 
 DEATHS: Final = (
     "Kernel panic - not syncing",
@@ -31,33 +30,37 @@ DEATHS: Final = (
 """What a healthy machine never says. A test that breaks a machine on purpose tolerates what it will say."""
 
 WINDOW: Final = 8192
-"""Characters, from the newest, in which a pattern is looked for when there is more to read."""
+"""Characters that a match may reach back over what was searched before."""
 
 ESCAPES: Final = re.compile(r"\x1b(?:\[[0-9;?=]*[A-Za-z]|\(B|[=>])|\r")
 
 
 class Console:
-    """A serial line over all power cycles of a machine; everything it ever said is in the file `log`."""
+    """A serial line over all power cycles of a machine; everything that was read from it is in the file `log`.
+
+    `heard` has the same in pieces, each with the time when it was read (`time.monotonic`).
+    """
 
     def __init__(self, log: Path) -> None:
         self.log = log
-        self._line: fdspawn[str] | None = None
+        self.heard: list[tuple[float, str]] = []
+        self._wire: Wire | None = None
+        self._ended = False
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._unread, self._before = "", ""
         self._tolerated: list[str] = []
 
-    def attach(self, line: socket.socket) -> None:
-        """Listen to a machine that has just been switched on."""
-        descriptor = line.detach()
-        self._line = fdspawn(
-            descriptor, encoding="utf-8", codec_errors="replace", searchwindowsize=WINDOW, use_poll=True
-        )
-        # No pause before each line that is sent: nobody types passwords here.
-        self._line.delaybeforesend = None
+    def attach(self, wire: Wire) -> None:
+        """Listen to a machine, in place of what was listened to. What was not waited for so far is passed."""
+        self.detach()
+        self._wire, self._ended, self._unread = wire, False, ""
 
     def detach(self) -> None:
-        """Stop listening: the machine is off."""
-        if self._line is not None:
-            self._line.close()
-        self._line = None
+        """Read what is there, and stop listening: the machine is off."""
+        if self._wire is not None:
+            self._drain()
+            self._wire.close()
+        self._wire = None
 
     def expect(self, wanted: str | re.Pattern[str], *, seconds: float) -> re.Match[str]:
         """Wait until the console says it, a text or a pattern, and return what matched; what came before is passed.
@@ -65,60 +68,53 @@ class Console:
         Raises:
             DeathError: it said instead that it died.
             LateError: it did not come within `seconds`, which the environment's factor scales.
-            GoneError: QEMU ended.
+            GoneError: the line ended.
         """
         text = wanted if isinstance(wanted, str) else wanted.pattern
         pattern = re.compile(re.escape(wanted)) if isinstance(wanted, str) else wanted
         return self.expect_any({text: pattern}, seconds=seconds)[1]
 
-    def expect_any(self, wanted: "dict[str, re.Pattern[str]]", *, seconds: float) -> tuple[str, re.Match[str]]:
+    def expect_any(self, wanted: Mapping[str, re.Pattern[str]], *, seconds: float) -> tuple[str, re.Match[str]]:
         """Wait for the first of several patterns; return its key and what matched.
 
         Raises:
             DeathError, LateError, GoneError: as for `expect`.
         """
-        if self._line is None:
+        if self._wire is None:
             raise MisuseError("cannot listen to a machine that is off")
-        names, limit = list(wanted), scaled(seconds)
-        deaths = [death for death in DEATHS if death not in self._tolerated]
-        patterns: list[re.Pattern[str] | type[pexpect.EOF | pexpect.TIMEOUT]]
-        patterns = [*wanted.values(), *(re.compile(re.escape(death)) for death in deaths)]
-        try:
-            found = self._line.expect_list(patterns, timeout=limit)
-        except pexpect.TIMEOUT as e:
-            raise LateError(
-                f"waited {limit:g} s for {' or '.join(map(repr, names))}", console=self.text(), log=self.log
-            ) from e
-        except (pexpect.EOF, OSError) as e:
-            raise GoneError(
-                f"QEMU ended, waiting for {' or '.join(map(repr, names))}", console=self.text(), log=self.log
-            ) from e
-        if found >= len(names):
-            raise DeathError(
-                f"the machine died: {deaths[found - len(names)]!r}, waiting for {' or '.join(map(repr, names))}",
-                console=self.text(),
-                log=self.log,
-            )
-        match = self._line.match
-        assert isinstance(match, re.Match)
-        return names[found], match
-
-    @property
-    def where(self) -> Path:
-        """Return the file with all that was said."""
-        return self.log
+        limit, what = scaled(seconds), " or ".join(map(repr, wanted))
+        deaths = {death: re.compile(re.escape(death)) for death in DEATHS if death not in self._tolerated}
+        deadline, searched = time.monotonic() + limit, 0
+        while (found := self._first({**wanted, **deaths}, searched)) is None:
+            searched, left = len(self._unread), deadline - time.monotonic()
+            if self._ended:
+                raise GoneError(f"the serial line ended, waiting for {what}", console=self.text(), log=self.log)
+            if left <= 0:
+                raise LateError(f"waited {limit:g} s for {what}", console=self.text(), log=self.log)
+            self._read(left)
+        name, match = found
+        self._before, self._unread = self._unread[: match.start()], self._unread[match.end() :]
+        if name not in wanted:
+            raise DeathError(f"the machine died: {name!r}, waiting for {what}", console=self.text(), log=self.log)
+        return found
 
     @property
     def before(self) -> str:
         """Return what came before the last match, as far back as the match before it."""
-        assert self._line is not None
-        return str(self._line.before or "")
+        return self._before
 
     def send(self, line: str) -> None:
-        """Send a line."""
-        if self._line is None:
+        """Send a line.
+
+        Raises:
+            GoneError: the line has ended.
+        """
+        if self._wire is None:
             raise MisuseError("cannot speak to a machine that is off")
-        self._line.sendline(line)
+        try:
+            self._wire.write(f"{line}\n".encode())
+        except OSError as e:
+            raise GoneError("the serial line ended: nothing can be sent", console=self.text(), log=self.log) from e
 
     @contextmanager
     def tolerating(self, *deaths: str) -> Iterator[None]:
@@ -139,9 +135,38 @@ class Console:
 
     def text(self) -> str:
         """Return all that the console ever said, also what nobody has waited for, without control characters."""
+        if self._wire is not None:
+            self._drain()
         content = self.log.read_bytes() if self.log.exists() else b""
         return ESCAPES.sub("", content.decode("utf-8", "replace"))
 
     def lines(self, beginning: str) -> list[str]:
         """Return all lines so far that contain and from there on begin with these words, such as `bistable: `."""
         return [line[line.index(beginning) :].rstrip() for line in self.text().splitlines() if beginning in line]
+
+    def _first(self, patterns: Mapping[str, re.Pattern[str]], searched: int) -> tuple[str, re.Match[str]] | None:
+        """Return which of the patterns comes first in what was not waited for, and what matched."""
+        start = max(0, searched - WINDOW)
+        found = ((name, pattern.search(self._unread, start)) for name, pattern in patterns.items())
+        there = [(name, match) for name, match in found if match is not None]
+        return min(there, key=lambda it: it[1].start(), default=None)
+
+    def _drain(self) -> None:
+        """Read what is there."""
+        while not self._ended and self._read(0):
+            pass
+
+    def _read(self, seconds: float) -> bool:
+        """Read once; return whether something came."""
+        assert self._wire is not None
+        data = self._wire.read(seconds)
+        if data is None:
+            return False
+        self._ended = not data
+        text = self._decoder.decode(data, final=self._ended)
+        if text:
+            self.heard.append((time.monotonic(), text))
+            self._unread += text
+            with self.log.open("ab") as file:
+                file.write(text.encode())
+        return bool(data)

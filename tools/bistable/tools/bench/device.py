@@ -4,35 +4,24 @@ import json
 import re
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final, Protocol
 
 from bistable.tools.bench import patience
+from bistable.tools.bench.console import Console
 from bistable.tools.bench.errors import CommandError
-
-SHELL_READY: Final = "bistable-shell: ready"
-"""What the serial line says before a root shell listens there."""
+from bistable.tools.bench.hands import Hands
+from bistable.tools.bench.shell import Answer, Login, Shell
 
 _SLOT: Final = re.compile(r"\bbistable\.slot=(\w+)")
-
-_TALK: Final = (
-    "stty -echo -onlcr cols 4000; dmesg -n 1; "
-    """exec /bin/sh -c 'while IFS= read -r line; do eval "$line"; done'"""
-)
-"""Replaces the shell by one without prompt, echo and line editing: then only commands and answers are on the line."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """What a command said, stdout and stderr together, and its exit status."""
-
-    status: int
-    output: str
+_ANY: Final = tuple(range(256))
 
 
 class Device(Protocol):
     """A device that boots one of two slots."""
+
+    @property
+    def console(self) -> Console:
+        """Its serial line."""
 
     def run(self, command: str, *, seconds: float = patience.COMMAND, allowed: tuple[int, ...] = (0,)) -> Answer:
         """Run a shell command as root.
@@ -47,70 +36,76 @@ class Device(Protocol):
     def cut_power(self) -> None:
         """Take the power away. `boot` brings it back."""
 
+    def reset(self) -> None:
+        """Have it start anew, whatever it does: press its button, or take the power away and bring it back."""
+
     def boot(self) -> str:
         """Switch it on if it is off, wait for its shell, and return the slot that runs."""
 
     def says(self, beginning: str) -> list[str]:
-        """Return the lines of the console so far that begin with these words."""
+        """Return the lines of the console so far that contain and from there on begin with these words."""
 
 
-class Talk(Protocol):
-    """A serial line, as far as a shell on it cares; `Console` is one."""
+class LineDevice:
+    """A device of which there are the power and the serial line, and nothing else."""
+
+    def __init__(self, hands: Hands, login: Login | None = None) -> None:
+        self._hands = hands
+        self._shell = Shell(hands.console, login)
 
     @property
-    def before(self) -> str:
-        """What came before the last match."""
-
-    @property
-    def where(self) -> Path | None:
-        """The file with all that was said, if there is one."""
-
-    def expect(self, wanted: str | re.Pattern[str], *, seconds: float) -> re.Match[str]:
-        """Wait for a text or a pattern."""
-
-    def send(self, line: str) -> None:
-        """Send a line."""
-
-
-class Shell:
-    """A root shell on a serial line."""
-
-    def __init__(self, console: Talk) -> None:
-        self._console = console
-        self._number = 0
-
-    def attach(self) -> None:
-        """Wait for a shell, and make it one for programs."""
-        self._console.expect(SHELL_READY, seconds=patience.BOOT)
-        self._console.send(_TALK)
-        self.run("true")
+    def console(self) -> Console:
+        """Its serial line."""
+        return self._hands.console
 
     def run(self, command: str, *, seconds: float = patience.COMMAND, allowed: tuple[int, ...] = (0,)) -> Answer:
-        """Run a command between two marks that no other command has."""
-        self._number += 1
-        begin, end = f"<<{self._number}", re.compile(rf"{self._number}:(\d+)>>\n")
-        self._console.send(f'echo "{begin}"; (eval {shlex.quote(command)}) </dev/null 2>&1; echo "{self._number}:$?>>"')
-        self._console.expect(f"{begin}\n", seconds=patience.COMMAND)
-        found = self._console.expect(end, seconds=seconds)
-        answer = Answer(status=int(found[1]), output=self._console.before.replace("\r", "").rstrip("\n"))
-        if answer.status not in allowed:
-            raise CommandError(
-                f"'{command}' ended with exit status {answer.status}", console=answer.output, log=self._console.where
-            )
-        return answer
+        """Run a shell command as root; see `Device`."""
+        return self._shell.run(command, seconds=seconds, allowed=allowed)
+
+    def reboot(self) -> str:
+        """Reboot as a person would, and return the slot that came up."""
+        self.console.send("reboot")
+        self._shell.wait_for_restart()
+        return self.boot()
+
+    def cut_power(self) -> None:
+        """Take the power away."""
+        self._hands.power_off()
+
+    def reset(self) -> None:
+        """Take the power away, and bring it back."""
+        self._hands.power_off()
+        self._hands.power_on()
+
+    def boot(self) -> str:
+        """Switch it on if it is off, wait for its shell, and return the slot that runs."""
+        if not self._hands.is_on:
+            self._hands.power_on()
+        self._shell.attach()
+        return booted_slot(self)
+
+    def says(self, beginning: str) -> list[str]:
+        """Return the lines of the console so far that contain and from there on begin with these words."""
+        return self.console.lines(beginning)
 
 
 def booted_slot(device: Device) -> str:
-    """Return the slot that the kernel was told it runs from.
+    """Return the slot that the kernel was told it runs from, or else the one that the client says.
 
     Raises:
-        CommandError: it was not told.
+        CommandError: neither is known.
     """
     answer = device.run("cat /proc/cmdline")
     found = _SLOT.search(answer.output)
-    if found is None:
-        raise CommandError("no boot script has told the kernel its slot", console=answer.output)
-    return found[1]
+    if found is not None:
+        return found[1]
+    # A boot loader of the vendor tells the kernel nothing; the handler asks it.
+    slots = bistablectl(device, "status", allowed=_ANY).get("slots")
+    if not slots or not slots.get("running"):
+        raise CommandError(
+            "no boot script has told the kernel its slot, nor does the client know", console=answer.output
+        )
+    return str(slots["running"])
 
 
 def bistablectl(

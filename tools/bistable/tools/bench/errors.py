@@ -1,4 +1,4 @@
-"""What can go wrong when a machine is booted for a test, by whose fault it is.
+"""What can go wrong with a machine on the bench, by whose fault it is.
 
 That this computer lacks something (QEMU, a package, room on the disk) is `bistable.artifact.errors.MachineError`.
 """
@@ -12,7 +12,7 @@ SHOWN_LINES: Final = 60
 
 
 class MisuseError(RequestError):
-    """The test is wrong: it asks for something that no machine could do."""
+    """The caller is wrong: it asks for something that no machine could do."""
 
 
 class MisbehavedError(BistableError):
@@ -40,7 +40,7 @@ class LateError(MisbehavedError):
 
 
 class GoneError(MisbehavedError):
-    """QEMU ended by itself."""
+    """The serial line ended: QEMU ended by itself, or the adapter was taken away."""
 
 
 class CommandError(MisbehavedError):

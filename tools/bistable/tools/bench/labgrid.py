@@ -1,29 +1,25 @@
-"""A device that labgrid leads: a real board on its serial line and power switch, or a machine in QEMU.
+"""A device that labgrid leads: a real board with its serial line and power switch, or a machine in QEMU."""
 
-labgrid itself is not imported here: what is needed of its drivers are the two protocols below.
-"""
-
-import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
-import pexpect
+from bistable.artifact.errors import BistableError, MachineError, RequestError
+from bistable.tools.bench.console import Console
 
-from bistable.tools.bench import patience
-from bistable.tools.bench.console import DEATHS, ESCAPES
-from bistable.tools.bench.device import Answer, Shell, booted_slot
-from bistable.tools.bench.errors import DeathError, LateError
-from bistable.tools.bench.patience import scaled
+TARGET: Final = "main"
 
 
 class Line(Protocol):
     """What is needed of a driver with labgrid's ConsoleProtocol."""
 
-    def sendline(self, line: str) -> None:
-        """Send a line."""
+    def read(self, size: int = 1, timeout: float = 0.0) -> bytes:
+        """Return at least so many bytes, as soon as they are there; pexpect's TIMEOUT if they are not in time."""
 
-    def expect(self, pattern: list[re.Pattern[bytes]], timeout: float) -> tuple[int, bytes, "re.Match[bytes]", bytes]:
-        """Wait for one of the patterns; return its number, what came before, the match, and what matched."""
+    def write(self, data: bytes) -> object:
+        """Send bytes."""
 
 
 class Power(Protocol):
@@ -36,86 +32,105 @@ class Power(Protocol):
         """Switch off, at once."""
 
 
-class BoardConsole:
-    """The serial line of a board; `log` gets all that was read from it."""
+class LabgridWire:
+    """A console of labgrid as a wire. labgrid has it: it is not closed here."""
 
-    def __init__(self, line: Line, log: Path) -> None:
+    def __init__(self, line: Line) -> None:
         self._line = line
-        self._before = ""
-        self.where: Final = log
-        log.touch()
+
+    def read(self, seconds: float) -> bytes | None:
+        """Return what is there, or comes within so many seconds; None: nothing did; empty: the line has ended."""
+        # labgrid cannot be without it.
+        from pexpect import TIMEOUT
+
+        try:
+            return self._line.read(timeout=seconds)
+        except TIMEOUT:
+            return None
+        except OSError:
+            return b""
+
+    def write(self, data: bytes) -> None:
+        """Send all of the bytes."""
+        self._line.write(data)
+
+    def close(self) -> None:
+        """Leave it to labgrid."""
+
+
+class LabgridHands:
+    """The target `main` of an environment file of labgrid; `log` gets all that is read from its console.
+
+    Raises:
+        MachineError: labgrid is not installed, or cannot lead the target.
+    """
+
+    def __init__(self, environment: Path, log: Path) -> None:
+        try:
+            labgrid: Any = import_module("labgrid")
+        except ImportError as e:
+            raise MachineError("cannot lead the device: labgrid is not installed", hint="pip install labgrid") from e
+        self.console: Final = Console(log)
+        self._file, self._on = environment, False
+        with _leading(f"cannot lead the device of {environment}"):
+            self._environment: Any = labgrid.Environment(str(environment))
+            target: Any = self._environment.get_target(TARGET)
+            if target is None:
+                raise MachineError(f"cannot lead the device of {environment}: it has no target '{TARGET}'")
+            self._power: Power = target.get_driver("PowerProtocol")
+            self._line: Line = target.get_driver("ConsoleProtocol")
 
     @property
-    def before(self) -> str:
-        """Return what came before the last match."""
-        return self._before
+    def is_on(self) -> bool:
+        """Whether it was switched on here."""
+        return self._on
 
-    def send(self, line: str) -> None:
-        """Send a line."""
-        self._line.sendline(line)
-
-    def expect(self, wanted: str | re.Pattern[str], *, seconds: float) -> re.Match[str]:
-        """Wait until the console says it, a text or a pattern, and return what matched.
+    def option(self, name: str, default: str | None = None) -> str:
+        """Return an option of the target in the environment file.
 
         Raises:
-            DeathError: it said instead that it died.
-            LateError: it did not come in time.
+            RequestError: it is not there, and there is no default.
         """
-        text = wanted if isinstance(wanted, str) else wanted.pattern
-        pattern = re.escape(wanted) if isinstance(wanted, str) else wanted.pattern
-        patterns = [re.compile(one.encode()) for one in (pattern, *map(re.escape, DEATHS))]
         try:
-            found, before, match, _ = self._line.expect(patterns, timeout=scaled(seconds))
-        except pexpect.TIMEOUT as e:
-            raise LateError(f"waited {scaled(seconds):g} s for {text!r}", console=self.text(), log=self.where) from e
-        self._before = before.decode("utf-8", "replace")
-        said = match[0].decode("utf-8", "replace")
-        with self.where.open("a", encoding="utf-8", newline="") as file:
-            file.write(self._before + said)
-        if found:
-            raise DeathError(f"the board died: {said!r}, waiting for {text!r}", console=self.text(), log=self.where)
-        whole = re.compile(pattern).search(said)
-        assert whole is not None
-        return whole
+            return str(self._environment.config.get_target_option(TARGET, name, default))
+        except KeyError as e:
+            raise RequestError(f"cannot use {self._file}: its target '{TARGET}' has no option {name}") from e
 
-    def text(self) -> str:
-        """Return all that was read, without control characters."""
-        return ESCAPES.sub("", self.where.read_text("utf-8", "replace"))
+    def listen(self) -> None:
+        """Listen to its console, whether it is on or not."""
+        self.console.attach(LabgridWire(self._line))
 
-
-class Board:
-    """A board as a device under test. Its system shows the same mark before its root shell as the harness's own."""
-
-    def __init__(self, line: Line, power: Power, *, folder: Path) -> None:
-        self.console = BoardConsole(line, folder / "console.log")
-        self._power = power
-        self._shell = Shell(self.console)
-        self._on = False
-
-    def run(self, command: str, *, seconds: float = patience.COMMAND, allowed: tuple[int, ...] = (0,)) -> Answer:
-        """Run a shell command as root; see `Device`."""
-        return self._shell.run(command, seconds=seconds, allowed=allowed)
-
-    def reboot(self) -> str:
-        """Reboot as a person would, and return the slot that came up."""
-        self.console.send("reboot")
-        return self.boot()
-
-    def cut_power(self) -> None:
-        """Take the power away."""
-        self._power.off()
-        self._on = False
-
-    def boot(self) -> str:
-        """Switch it on if it is off, wait for its shell, and return the slot that runs."""
-        if not self._on:
+    def power_on(self) -> None:
+        """Switch on, and listen. Not the other way round: the console of a machine in QEMU is there when it is on."""
+        # What an earlier cycle has left unread is not of this one.
+        self.console.detach()
+        with _leading("cannot switch the device on"):
             self._power.on()
-            self._on = True
-        self._shell.attach()
-        return booted_slot(self)
+        self._on = True
+        self.listen()
 
-    def says(self, beginning: str) -> list[str]:
-        """Return the lines of the console so far that contain and from there on begin with these words."""
-        return [
-            line[line.index(beginning) :].rstrip() for line in self.console.text().splitlines() if beginning in line
-        ]
+    def power_off(self) -> None:
+        """Switch off, at once."""
+        self.console.detach()
+        with _leading("cannot switch the device off"):
+            self._power.off()
+        self._on = False
+
+    def close(self) -> None:
+        """Switch off what was switched on here, and give all back to labgrid."""
+        if self._on:
+            self.power_off()
+        self.console.detach()
+        with _leading("cannot give the device back"):
+            self._environment.cleanup()
+
+
+@contextmanager
+def _leading(what: str) -> Iterator[None]:
+    try:
+        yield
+    except BistableError:
+        raise
+    # What labgrid, its drivers and the libraries under them raise has no root but this.
+    except Exception as e:
+        raise MachineError(f"{what}: {type(e).__name__}: {e}") from e

@@ -20,6 +20,9 @@ COMMAND: Final = 60.0
 INSTALL: Final = 600.0
 """For an artifact with a root filesystem: 10 to 20 seconds alone."""
 
+ANSWER: Final = 20.0
+"""Until a shell that waits answers; it does at once, but for a machine that is emulated and has much to do."""
+
 OFF: Final = 60.0
 """Until a machine that was told to is off."""
 
