@@ -1,7 +1,7 @@
 #!/bin/sh
 # Rendered from board.toml by `bistable board render`; changes here are lost.
 #
-# Starts QEMU ARM (virt, 32 bits) in QEMU with a disk image, which is written to. The serial console is here: Ctrl-a x ends it.
+# QEMU ARM (virt, 32 bits): starts it with a disk image, which is written to. Its serial console is here; Ctrl-a x ends it.
 #
 #     qemu.sh DISK [more arguments of QEMU]
 set -eu
@@ -13,12 +13,10 @@ fi
 disk=$1
 shift
 
-for file in /usr/lib/u-boot/qemu_arm/u-boot.bin; do
-    if [ ! -e "$file" ]; then
-        echo "$0: cannot find $file: install the package u-boot-qemu" >&2
-        exit 1
-    fi
-done
+if [ ! -e /usr/lib/u-boot/qemu_arm/u-boot.bin ]; then
+    echo "$0: cannot find /usr/lib/u-boot/qemu_arm/u-boot.bin: install the package u-boot-qemu" >&2
+    exit 1
+fi
 
 exec qemu-system-arm \
     -M virt,highmem=off \

@@ -70,15 +70,14 @@ def _for_labgrid(board: Board, qemu: Qemu) -> dict[str, object]:
     if "code" in firmware:
         others += ["-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={firmware['code']}"]
         others += ["-drive", f"if=pflash,unit=1,format=raw,snapshot=on,file={firmware['variables']}"]
+    others += ["-netdev", "user,id=net"]
     for device in _devices(qemu):
-        if not device.startswith("virtio-net"):
-            others += ["-device", device]
+        others += ["-device", device]
     return {
         "board": board,
         "qemu": qemu,
         "machine": machine,
         "processor": processor,
         "others": shlex.join(others),
-        "network": f"user,model=virtio-net-{qemu.bus}",
         "bios": firmware.get("bios"),
     }
