@@ -44,13 +44,8 @@ def environment() -> "Environment":
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    made.filters |= {"bitbake": _for_bitbake, "yaml": json.dumps, "toml": _for_toml, "shell": shlex.quote}
+    made.filters |= {"yaml": json.dumps, "toml": _for_toml, "shell": shlex.quote}
     return made
-
-
-def _for_bitbake(value: str) -> str:
-    """Return a value as bitbake reads it: it knows both quotes, and nothing that would take away their meaning."""
-    return f"'{value}'" if '"' in value else f'"{value}"'
 
 
 def _for_toml(value: str) -> str:

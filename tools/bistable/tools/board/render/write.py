@@ -13,6 +13,7 @@ from typing import Final
 from bistable.artifact.errors import MachineError, RequestError
 from bistable.artifact.files import replacing
 from bistable.tools.board.render.layoutfile import FOLDER
+from bistable.tools.disk.tree import FolderTree
 
 _SCRIPT: Final = b"#!"
 
@@ -101,8 +102,10 @@ def _replace(folder: Path, files: Mapping[PurePosixPath, bytes]) -> None:
         made, old = Path(staging, "made"), Path(staging, "old")
         made.mkdir()
         made.chmod(0o755)
+        tree = FolderTree(made)
         for path, content in files.items():
-            _write(made / path.relative_to(FOLDER), content)
+            mode = 0o755 if content.startswith(_SCRIPT) else 0o644
+            tree.file(f"/{path.relative_to(FOLDER)}", content, mode=mode)
         if not files:
             shutil.rmtree(target)
             return
@@ -114,12 +117,6 @@ def _replace(folder: Path, files: Mapping[PurePosixPath, bytes]) -> None:
             if old.exists():
                 old.replace(target)
             raise
-
-
-def _write(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content)
-    path.chmod(0o755 if content.startswith(_SCRIPT) else 0o644)
 
 
 def _rendered(folder: Path) -> Iterator[PurePosixPath]:
