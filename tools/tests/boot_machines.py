@@ -22,6 +22,7 @@ PARTITIONS = {BOOT: (1, 4), ENVIRONMENT: (5, 1), SLOT_A: (6, 2), SLOT_B: (8, 2)}
 DISK_MIB = 11
 
 UBOOT = Path("/usr/lib/u-boot/qemu_arm64/u-boot.bin")
+UBOOT_RISCV64 = Path("/usr/lib/u-boot/qemu-riscv64_smode/uboot.elf")
 OVMF_CODE = Path("/usr/share/OVMF/OVMF_CODE_4M.fd")
 OVMF_VARS = Path("/usr/share/OVMF/OVMF_VARS_4M.fd")
 
@@ -173,6 +174,12 @@ def boot_uboot(
             *_drive(disk, faults),
         ],
     )  # fmt: skip
+
+
+def boot_uboot_riscv64(disk: Disk) -> Boot:
+    """Start U-Boot of a RISC-V machine once; it looks for boot.scr by itself. OpenSBI comes with QEMU."""
+    machine = ["qemu-system-riscv64", "-M", "virt", "-m", "256", "-kernel", str(UBOOT_RISCV64)]
+    return _run([*machine, *_drive(disk, ())])
 
 
 def boot_grub(disk: Disk, *, faults: Sequence[Fault] = ()) -> Boot:

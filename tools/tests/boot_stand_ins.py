@@ -36,6 +36,32 @@ def arm64_kernel(text: str) -> bytes:
     return header + body
 
 
+RISCV_OFFSET = 0x20_0000  # where in memory it has to be: OpenSBI is at its start
+RISCV_MAGIC = b"RSC\x05"
+RISCV_CODE = (
+    0x0000_0417,  # auipc s0, 0
+    0x02C4_0413,  # addi s0, s0, text
+    0x0004_4503,  # next: lbu a0, 0(s0)
+    0x0005_0A63,  # beqz a0, off
+    0x0014_0413,  # addi s0, s0, 1
+    0x0010_0893,  # li a7, 1: OpenSBI prints a character
+    0x0000_0073,  # ecall
+    0xFEDF_F06F,  # j next
+    0x0080_0893,  # off: li a7, 8: OpenSBI switches off
+    0x0000_0073,  # ecall
+    0x0000_006F,  # j .
+)
+
+
+def riscv64_kernel(text: str) -> bytes:
+    """An `Image` that prints `text` and switches off."""
+    body = struct.pack(f"<{len(RISCV_CODE)}I", *RISCV_CODE) + text.encode() + b"\0"
+    jump = 0x0400_006F  # over the header of 64 bytes
+    header = struct.pack("<2I3Q2IQ8s4sI", jump, 0, RISCV_OFFSET, 0x10000, 0, 2, 0, 0, b"", RISCV_MAGIC, 0)
+    assert len(header) == 64
+    return header + body
+
+
 SETUP_SECTORS = 1
 """Besides the boot sector; what follows is the kernel proper."""
 COM1 = 0x3F8

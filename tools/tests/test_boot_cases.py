@@ -5,10 +5,23 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 from boot_cases import CASES, Case
-from boot_machines import BOARD, OVMF_CODE, SLOT_A, SLOT_B, UBOOT, Boot, Disk, boot_grub, boot_uboot, make_disk
-from boot_plans import KERNEL, plan_for
+from boot_machines import (
+    BOARD,
+    OVMF_CODE,
+    SLOT_A,
+    SLOT_B,
+    UBOOT,
+    UBOOT_RISCV64,
+    Boot,
+    Disk,
+    boot_grub,
+    boot_uboot,
+    boot_uboot_riscv64,
+    make_disk,
+)
+from boot_plans import KERNEL, environment_of, plan_for, variables
 from boot_programs import needs
-from boot_stand_ins import amd64_kernel, arm64_kernel
+from boot_stand_ins import amd64_kernel, arm64_kernel, riscv64_kernel
 
 from bistable.tools.boot import BootFiles, BootPlan, Decision, Loader, decide, prepare_boot
 
@@ -110,6 +123,20 @@ def test_a_u_boot_without_the_command_for_watchdogs_says_so_and_goes_on(tmp_path
     boot = boot_uboot(disk)
     assert "Unknown command 'wdt'" in boot.console
     assert boot.said[1:] == ["bistable: cannot start the watchdog", "bistable: booting slot a", "KERNEL a"]
+
+
+def test_a_risc_v_machine_counts_and_falls_back(tmp_path: Path) -> None:
+    needs("mkfs.vfat", "mcopy", "sfdisk", "qemu-system-riscv64", UBOOT_RISCV64)
+    kernels = {number: {KERNEL: riscv64_kernel(f"KERNEL {slot}\n")} for slot, number in (("a", SLOT_A), ("b", SLOT_B))}
+    plan = plan_for(Loader.UBOOT, architecture="riscv64")
+    disk = make_disk(tmp_path / "disk.img", prepare_boot(plan), kernels)
+    disk.set_environment(environment_of(Loader.UBOOT, variables(b_tries=1)))
+    assert boot_uboot_riscv64(disk).said == [
+        "bistable: copies=ok,ok current=0 order=b a a=good b=1",
+        "bistable: trying slot b, 0 tries left",
+        "KERNEL b",
+    ]
+    assert boot_uboot_riscv64(disk).started == "a"
 
 
 def test_a_board_that_does_not_say_where_a_kernel_goes_is_told_so(tmp_path: Path, workshop: Path) -> None:

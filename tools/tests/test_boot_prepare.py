@@ -10,6 +10,7 @@ from boot_programs import needs
 from bistable.artifact.errors import MachineError, RejectedError, RequestError
 from bistable.client.config.load import load, only
 from bistable.tools.boot import EnvironmentPlace, Loader, SlotPlace, prepare_boot
+from bistable.tools.boot.efiprograms import efi_program
 from bistable.tools.boot.legacy import build_script, read_script
 
 SCRIPT = PurePosixPath("boot.cmd")
@@ -32,14 +33,17 @@ def place(**changes: object) -> EnvironmentPlace:
 # Scripts
 
 
-def test_a_boot_script_has_the_bytes_of_mkimage(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("architecture", "name"), [("amd64", "x86_64"), ("arm64", "arm64"), ("armhf", "arm"), ("riscv64", "riscv")]
+)
+def test_a_boot_script_has_the_bytes_of_mkimage(architecture: str, name: str, tmp_path: Path) -> None:
     needs("mkimage")
     (tmp_path / "boot.cmd").write_text("echo one\necho two\n")
-    command = ["mkimage", "-A", "arm64", "-O", "linux", "-T", "script", "-C", "none", "-n", "bistable boot script"]
+    command = ["mkimage", "-A", name, "-O", "linux", "-T", "script", "-C", "none", "-n", "bistable boot script"]
     command += ["-d", str(tmp_path / "boot.cmd"), str(tmp_path / "boot.scr")]
     # Time 0 is what ours has; 0 itself would be "now" for some versions.
     subprocess.run(command, check=True, capture_output=True, env={"PATH": "/usr/bin:/bin", "SOURCE_DATE_EPOCH": "0"})
-    assert build_script("echo one\necho two\n", "arm64") == (tmp_path / "boot.scr").read_bytes()
+    assert build_script("echo one\necho two\n", architecture) == (tmp_path / "boot.scr").read_bytes()
 
 
 @pytest.mark.parametrize("loader", UBOOTS)
@@ -116,6 +120,12 @@ def test_a_32_bit_board_boots_its_kernel_with_bootz() -> None:
         b"bootz ${kernel_addr_r} - ${fdtcontroladdr}"
         in prepare_boot(plan_for(Loader.UBOOT, architecture="armhf")).boot[SCRIPT]
     )
+
+
+@pytest.mark.parametrize("architecture", ["arm64", "riscv64"])
+def test_a_64_bit_board_boots_its_kernel_with_booti(architecture: str) -> None:
+    files = prepare_boot(plan_for(Loader.UBOOT, architecture=architecture))
+    assert b"booti ${kernel_addr_r} - ${fdtcontroladdr}" in files.boot[SCRIPT]
 
 
 def test_a_u_boot_with_an_environment_of_its_own_saves_it() -> None:
@@ -308,6 +318,16 @@ def test_a_watchdog_for_u_boot_is_refused_where_something_else_chooses_the_slot(
 def test_grub_for_an_architecture_without_uefi_is_refused() -> None:
     with pytest.raises(RequestError, match="armhf"):
         prepare_boot(plan_for(Loader.GRUB, architecture="armhf"))
+
+
+@pytest.mark.parametrize(
+    ("architecture", "path"),
+    [("amd64", "EFI/BOOT/BOOTX64.EFI"), ("arm64", "EFI/BOOT/BOOTAA64.EFI"), ("riscv64", "EFI/BOOT/BOOTRISCV64.EFI")],
+)
+def test_the_program_lies_where_firmware_of_the_architecture_looks(architecture: str, path: str) -> None:
+    found = efi_program(plan_for(Loader.GRUB, architecture=architecture))
+    assert found is not None
+    assert str(found.path) == path
 
 
 def test_a_missing_boot_loader_is_named_with_its_package() -> None:

@@ -306,7 +306,7 @@ COMMANDS = {
 
 
 @pytest.mark.parametrize("loader", ["uboot", "uboot-environment"])
-@pytest.mark.parametrize("architecture", ["arm64", "armhf"])
+@pytest.mark.parametrize("architecture", ["arm64", "armhf", "riscv64"])
 def test_u_boot_gets_every_command_that_its_script_uses(loader: str, architecture: str, tmp_path: Path) -> None:
     wanted = layout(UBOOT, boot_loader=loader, boot_architecture=architecture, boot_disk="mmc 0")
     written(wanted, tmp_path / "files")

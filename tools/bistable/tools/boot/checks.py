@@ -19,7 +19,7 @@ MOST_PARTITION: Final = 128
 MOST_ARGUMENTS: Final = KIB
 """The kernel takes 2 KiB on most architectures, and the boot loader adds to it."""
 
-ARCHITECTURES: Final = ("amd64", "arm64", "armhf")
+ARCHITECTURES: Final = ("amd64", "arm64", "armhf", "riscv64")
 SLOT_NAMES: Final = ("a", "b")
 
 _WORD: Final = re.compile(r"[A-Za-z0-9_.,:;=/@%+~*()\[\]-]+")

@@ -19,12 +19,20 @@ MODULES: Final = (
     "echo", "regexp", "reboot", "halt",
 )  # fmt: skip
 
-FORMATS: Final = {"amd64": ("x86_64-efi", "BOOTX64.EFI"), "arm64": ("arm64-efi", "BOOTAA64.EFI")}
+FORMATS: Final = {
+    "amd64": ("x86_64-efi", "BOOTX64.EFI"),
+    "arm64": ("arm64-efi", "BOOTAA64.EFI"),
+    "riscv64": ("riscv64-efi", "BOOTRISCV64.EFI"),
+}
 """Architecture -> GRUB's name of it, and the name of the file that UEFI starts without being told."""
 
 DIRECTORIES: Final = (Path("/usr/lib/grub"), Path("/usr/local/lib/grub"), Path("/usr/share/grub"))
 
-SYSTEMD_BOOT: Final = {"amd64": "systemd-bootx64.efi", "arm64": "systemd-bootaa64.efi"}
+SYSTEMD_BOOT: Final = {
+    "amd64": "systemd-bootx64.efi",
+    "arm64": "systemd-bootaa64.efi",
+    "riscv64": "systemd-bootriscv64.efi",
+}
 SYSTEMD_BOOT_DIRECTORY: Final = Path("/usr/lib/systemd/boot/efi")
 
 _TIMEOUT: Final = 60.0

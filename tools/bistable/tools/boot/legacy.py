@@ -15,7 +15,7 @@ NAME: Final = "bistable boot script"
 
 _LINUX: Final = 5
 _SCRIPT: Final = 6
-ARCHITECTURES: Final = {"amd64": 24, "arm64": 22, "armhf": 2}
+ARCHITECTURES: Final = {"amd64": 24, "arm64": 22, "armhf": 2, "riscv64": 26}
 """Debian's name -> U-Boot's number. U-Boot does not look at it for scripts."""
 
 

@@ -70,7 +70,7 @@ class BootPlan:
     arguments: str = ""
     """The kernel's arguments, without `root=` and `bistable.slot=`, which the boot script adds."""
     architecture: str = "amd64"
-    """As Debian calls it: amd64, arm64, armhf."""
+    """As Debian calls it: amd64, arm64, armhf, riscv64."""
     disk: str = "virtio 0"
     """U-Boot: interface and number of the disk, such as `mmc 0`."""
     tries: int = DEFAULT_TRIES

@@ -20,7 +20,7 @@ END: Final = "bistable_end"
 WATCHDOG_MS: Final = 60_000
 """How long a slot has until its own watchdog daemon must have taken over."""
 
-COMMANDS: Final = {"arm64": "booti", "armhf": "bootz", "amd64": "zboot"}
+COMMANDS: Final = {"arm64": "booti", "armhf": "bootz", "amd64": "zboot", "riscv64": "booti"}
 _CRC_AND_COUNTER: Final = 5
 
 

@@ -11,6 +11,7 @@ from typing import Final
 from bistable.artifact.errors import RequestError
 from bistable.artifact.image import Entry, Kind
 from bistable.artifact.image.volume import Volume, find
+from bistable.tools.boot.render import COMMANDS
 from bistable.tools.disk.layout.model import BootWish
 from bistable.tools.disk.tree.port import RootTree
 
@@ -71,7 +72,7 @@ def find_kernel(volume: Volume, boot_files: Mapping[PurePosixPath, Path], wish: 
 
 def put_kernel(tree: RootTree, found: FoundKernel, wish: BootWish) -> None:
     """Put the kernel where the layout says; a link if it is in the root file system and can be started as it is."""
-    _put(tree, found.kernel, str(wish.kernel), unpack=wish.architecture == "arm64")
+    _put(tree, found.kernel, str(wish.kernel), unpack=COMMANDS[wish.architecture] == "booti")
     if found.initrd is not None and wish.initrd is not None:
         _put(tree, found.initrd, str(wish.initrd), unpack=False)
 

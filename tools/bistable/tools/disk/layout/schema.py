@@ -108,6 +108,7 @@ class Architecture(Enum):
     AMD64 = "amd64"
     ARM64 = "arm64"
     ARMHF = "armhf"
+    RISCV64 = "riscv64"
 
 
 TABLES: Final[Mapping[str, Table]] = {
