@@ -80,7 +80,8 @@ class _ProgramWire(DescriptorWire):
         """
         data = super().read(seconds)
         self._spoke = self._spoke or bool(data)
-        if data == b"" and not self._spoke and self._program.wait(_END):
+        # Only who waits for a word is told; for who reads what is left it is the end.
+        if data == b"" and not self._spoke and seconds and (self._program.wait(_END) or 0) > 0:
             raise MachineError(
                 f"cannot start {self._name}: it ended at once",
                 hint=self._log.read_text("utf-8", "replace")[-_LAST:].strip() or None,

@@ -34,7 +34,7 @@ class SshShell:
             CommandError: its exit status is not among the allowed ones.
         """
         path = "PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin"
-        script = f'{path}; (eval {shlex.quote(command)}) </dev/null 2>&1; echo; echo "<<$?>>"'
+        script = f'{path}; (eval {shlex.quote(command)}) </dev/null 2>&1; s=$?; echo; echo "<<$s>>"'
         variables = {_AGENT: os.environ[_AGENT]} if _AGENT in os.environ else {}
         try:
             said = run(

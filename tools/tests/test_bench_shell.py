@@ -1,0 +1,134 @@
+"""A root shell on a serial line is found and taken over, whichever it is, and gives answers and nothing else."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from bench_devices import ASH, BASH, GETTY, KERNEL, PASSWORD, on_terminal
+
+from bistable.tools.bench.errors import CommandError, DeathError, LateError, MisuseError
+from bistable.tools.bench.shell import SHELL_READY, Answer, Login, Shell
+
+pytestmark = pytest.mark.skipif(
+    not all(map(shutil.which, ("busybox", "bash", "setsid"))), reason="not installed: busybox, bash or setsid"
+)
+SHELLS = pytest.mark.parametrize("shell", [ASH, BASH], ids=["ash", "bash"])
+BOOT = "echo 'U-Boot 2026.01 (Jan 01 2026)'; echo '## Loading kernel'; echo '[    0.000000] Linux version 6.12';"
+
+
+@SHELLS
+def test_a_prompt_after_a_boot_is_taken_over_and_commands_give_output_and_status(shell, tmp_path):
+    with on_terminal(f"{BOOT} exec env {shell}", tmp_path) as console:
+        it = Shell(console)
+        it.attach()
+        assert it.run("echo one; echo two >&2; exit 3", allowed=(3,)) == Answer(status=3, output="one\ntwo")
+        assert it.run("cat") == Answer(status=0, output="")
+
+
+@SHELLS
+def test_a_message_of_the_kernel_right_after_the_prompt_does_not_hide_it(shell, tmp_path):
+    with on_terminal(f"printf '/ # {KERNEL}\\r\\n'; exec env {shell.replace('# ', '> ')}", tmp_path) as console:
+        it = Shell(console)
+        it.attach()
+        assert it.run("echo here").output == "here"
+
+
+@SHELLS
+def test_a_shell_that_says_that_it_is_ready_is_taken_over(shell, tmp_path):
+    with on_terminal(f"{BOOT} echo '{SHELL_READY}'; exec env {shell}", tmp_path) as console:
+        it = Shell(console)
+        it.attach()
+        assert it.run("echo here").output == "here"
+
+
+@SHELLS
+def test_where_a_login_is_asked_for_user_and_password_are_given(shell, tmp_path):
+    with on_terminal(BOOT + GETTY % f"env {shell}", tmp_path) as console:
+        it = Shell(console, Login(password=PASSWORD))
+        it.attach()
+        assert it.run("echo here").output == "here"
+
+
+def test_a_wrong_password_and_a_missing_one_are_the_callers_mistakes(tmp_path):
+    with on_terminal(GETTY % "sh", tmp_path) as console, pytest.raises(MisuseError, match="takes neither"):
+        Shell(console, Login(password="beech")).attach()
+    with on_terminal(GETTY % "sh", tmp_path) as console, pytest.raises(MisuseError, match="asks for a password"):
+        Shell(console).attach()
+
+
+def test_a_password_is_in_no_representation():
+    assert PASSWORD not in repr(Login(password=PASSWORD))
+
+
+def test_a_command_that_fails_says_what_it_wrote(tmp_path):
+    with on_terminal(f"exec env {ASH}", tmp_path) as console:
+        it = Shell(console)
+        it.attach()
+        with pytest.raises(CommandError, match=r"ended with exit status 1[^|]*\| no such thing"):
+            it.run("echo no such thing; false")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        'echo "it\'s" \'"quoted"\' \\\\ $((1 + 1))',
+        "for i in 1 2; do\n    echo \"$i\"\ndone\ncat <<'END'\n  kept as 'it' is\nEND",
+        "echo " + "'x y'" * 4000,
+        "\n".join(f"echo 'line {number} of many'" for number in range(400)),
+    ],
+    ids=["quotes", "lines", "long", "long lines"],
+)
+def test_a_command_arrives_as_it_is_whatever_is_in_it(command, tmp_path):
+    expected = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True).stdout
+    with on_terminal(f"exec env {BASH}", tmp_path) as console:
+        it = Shell(console)
+        it.attach()
+        assert it.run(command).output == expected.rstrip("\n")
+
+
+@SHELLS
+def test_a_device_that_has_been_on_for_long_is_joined_and_given_back(shell, tmp_path):
+    with on_terminal(GETTY % f"env {shell}", tmp_path) as console:
+        for _ in range(2):
+            it = Shell(console, Login(password=PASSWORD))
+            it.join()
+            assert it.run("echo here").output == "here"
+            it.release()
+            console.expect("acorn login: ", seconds=20)
+    before = Path("/proc/sys/kernel/printk").read_text().split()[0]
+    said = (tmp_path / "said").read_text().splitlines()
+    assert said == ["dmesg -n 1", f"dmesg -n {before}"] * 2
+
+
+def test_a_shell_that_was_not_given_back_is_joined_all_the_same(tmp_path, monkeypatch):
+    monkeypatch.setattr("bistable.tools.bench.patience.ANSWER", 0.3)
+    with on_terminal(f"exec env {ASH}", tmp_path) as console:
+        Shell(console).attach()
+        it = Shell(console)
+        it.join()
+        assert it.run("echo here").output == "here"
+
+
+def test_a_line_on_which_nobody_answers_is_an_error_that_shows_what_was_said(tmp_path, monkeypatch):
+    monkeypatch.setattr("bistable.tools.bench.patience.ANSWER", 0.1)
+    with (
+        on_terminal("stty -echo; echo '=> '; exec sleep 1000", tmp_path) as console,
+        pytest.raises(LateError, match="=> "),
+    ):
+        Shell(console).join()
+
+
+def test_a_device_that_dies_on_its_way_to_the_shell_is_not_waited_for(tmp_path):
+    script = "echo 'Kernel panic - not syncing: no init'; exec sleep 1000"
+    with on_terminal(script, tmp_path) as console, pytest.raises(DeathError, match="Kernel panic"):
+        Shell(console).attach()
+
+
+def test_a_restart_is_seen_by_the_last_words_of_the_kernel_not_by_a_login_that_comes_before(tmp_path):
+    script = f"printf 'acorn login: \\r\\nreboot: Restarting system\\r\\n'; exec env {ASH}"
+    with on_terminal(script, tmp_path) as console:
+        it = Shell(console)
+        it.wait_for_restart()
+        it.attach()
+        assert it.run("echo here").output == "here"
