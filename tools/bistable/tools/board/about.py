@@ -1,6 +1,5 @@
 """What every board says of itself, however its storage is laid out."""
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -24,7 +23,6 @@ from bistable.tools.board.reading import Reading
 ABOUT: Final = frozenset({*schema.BOARD_TABLES, schema.SOURCES.name, schema.LAYER.name})
 """Tables that are not of a layout."""
 
-_REVISION: Final = re.compile(r"(?P<branch>[\w./-]+)@(?P<commit>[0-9a-f]{40})", re.ASCII)
 _FIRMWARE: Final = ({"bios"}, {"code", "variables"})
 
 
@@ -76,20 +74,26 @@ def _watchdog(reading: Reading) -> Watchdog:
 
 
 def _uboot(reading: Reading) -> Uboot:
-    kind = reading.optional("environment")
-    own = None
-    if kind is not None:
-        offset, size = reading.offset("environment-offset"), reading.offset("environment-size")
-        if (offset is None) != (size is None):
-            reading.refuse("environment-offset", "environment-offset and environment-size belong together")
-        own = OwnEnvironment(kind=kind, offset=offset, size=size)
     return Uboot(
         defconfig=reading.string("defconfig"),
         source=reading.string("source"),
         version=reading.string("version"),
         addresses=reading.addresses("addresses"),
-        environment=own,
+        environment=_own_environment(reading),
     )
+
+
+def _own_environment(reading: Reading) -> OwnEnvironment | None:
+    kind = reading.optional("environment")
+    offset, size = reading.offset("environment-offset"), reading.offset("environment-size")
+    given = "environment-offset" if offset is not None else "environment-size"
+    if (offset is None) != (size is None) or size == 0:
+        reading.refuse(given, "environment-offset and environment-size, more than 0, belong together")
+    if kind is None:
+        if offset is not None:
+            reading.refuse(given, "it does not say on what that environment is", 'add environment = "mmc"')
+        return None
+    return OwnEnvironment(kind=kind, offset=offset, size=size)
 
 
 def _yocto(text: BuildText) -> Yocto:
@@ -118,10 +122,8 @@ def _layers(text: BuildText, releases: tuple[str, ...]) -> Iterator[Layer]:
                 if release in releases:
                     reading.refuse(None, f"it does not say which commit is for {release}", f'add {release} = "..."')
                 continue
-            match = _REVISION.fullmatch(given)
-            if match is None:
-                reading.refuse(release, f"{given!r} is no branch and commit", "write BRANCH@ and 40 hexadecimal digits")
-            revisions[release] = (match["branch"], match["commit"])
+            branch, _, commit = given.rpartition("@")
+            revisions[release] = (branch, commit)
         yield Layer(
             name=name, url=reading.string("url"), sublayers=reading.strings("layers", (".",)), revisions=revisions
         )

@@ -33,6 +33,10 @@ class Flow(StrEnum):
         return None if self in {Flow.UBOOT_UBI, Flow.CUSTOM} else Loader(self.value)
 
 
+UBOOTS: Final = frozenset({Flow.UBOOT, Flow.UBOOT_ENVIRONMENT, Flow.UBOOT_UBI})
+"""Boot flows in which U-Boot starts the kernel."""
+
+
 class Status(StrEnum):
     """How far a board is known to work."""
 

@@ -29,11 +29,8 @@ class Reading:
         self.text.refuse(why, table=self.name, key=key, hint=hint)
 
     def string(self, key: str, default: str = "") -> str:
-        """Return a text, which must not be empty if it is written."""
-        found = self.content.get(key, default)
-        if key in self.content and not found.strip():
-            self.refuse(key, "it is empty", "leave it out, or write what it is")
-        return str(found)
+        """Return a text."""
+        return str(self.content.get(key, default))
 
     def optional(self, key: str) -> str | None:
         """Return a text, or None if it is not there."""
@@ -54,12 +51,9 @@ class Reading:
         """Return a table of texts."""
         return dict(self.content.get(key, {}))
 
-    def whole(self, key: str, default: int, *, least: int = 1) -> int:
-        """Return a whole number, at least `least`."""
-        found: int = self.content.get(key, default)
-        if found < least:
-            self.refuse(key, f"it must be at least {least}")
-        return found
+    def whole(self, key: str, default: int) -> int:
+        """Return a whole number."""
+        return int(self.content.get(key, default))
 
     def size(self, key: str, default: int | None = None) -> int:
         """Return bytes, more than 0."""
@@ -78,13 +72,7 @@ class Reading:
 
     def addresses(self, key: str) -> dict[str, int]:
         """Return name -> place in memory."""
-        found = {}
-        for name, value in self.table(key).items():
-            try:
-                found[name] = int(value, 16)
-            except ValueError:
-                self.refuse(key, f"{name} must be a hexadecimal number", 'write "0x40400000"')
-        return found
+        return {name: int(value, 16) for name, value in self.table(key).items()}
 
     def path_in_slot(self, key: str, default: str | None = None) -> PurePosixPath | None:
         """Return an absolute path in the slot."""

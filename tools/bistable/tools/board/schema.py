@@ -222,9 +222,18 @@ def _boot(flow: Flow) -> Table:
     keys = tuple(
         replace(key, choices=(flow.value,), example=f'"{flow.value}"') if key.name == "loader" else key
         for key in table.keys
-        if key.name != "disk"
+        if key.name not in _OF_DISKS
     )
-    return replace(table, keys=keys)
+    return replace(table, keys=tuple(_architecture(key) if key.name == "architecture" else key for key in keys))
+
+
+_OF_DISKS: Final = frozenset({"disk", "watchdog"})
+"""Keys of [boot] that only layouts have."""
+
+
+def _architecture(key: Key) -> Key:
+    """Return the key where there is no layout, which has a default."""
+    return replace(key, meaning="what the processor is", required=True)
 
 
 _NAND: Final = (
@@ -306,6 +315,12 @@ BOARD_TABLES: Final[Mapping[str, Table]] = {table.name: table for table in _ABOU
 
 NAMED: Final[Mapping[str, tuple[Table, ...]]] = {DISK: (EXTRA, LAYER), UBI: (MTD, LAYER), VENDOR: (LAYER,)}
 """Tables `[table.NAME]` by how the storage is laid out."""
+
+
+def flows_with(table: str) -> tuple[Flow, ...]:
+    """Return the boot loaders with which a board has a table of this name, or tables `[table.NAME]`."""
+    there = {shape for shape in SHAPES if any(each.name == table for each in (*SHAPES[shape], *NAMED[shape]))}
+    return tuple(flow for flow in Flow if shape_of(flow) in there)
 
 
 def shape_of(flow: str) -> str:

@@ -5,8 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from bistable.tools.board.check.finding import Facts, Finding
-from bistable.tools.board.check.starting import UBOOTS
-from bistable.tools.board.model import Status
+from bistable.tools.board.model import UBOOTS, Status
 
 _WORD: Final = re.compile(r"[A-Za-z0-9._+-]+")
 _MACHINE: Final = re.compile(r"[a-z0-9][a-z0-9.-]*")
@@ -41,8 +40,6 @@ def check_claims(facts: Facts) -> Iterator[Finding]:
             f"the board is {board.status.value}, not booted, and does not say what was not tried",
             'add limits = ["...", "..."], a sentence each',
         )
-    if not board.page.startswith("https://"):
-        yield facts.error("board", "page", f"{board.page} is no address", 'write page = "https://..."')
     if not board.steps and board.qemu is None:
         yield facts.warning(
             "flash", "steps", "nothing says how the disk gets onto the board", 'add [flash] steps = ["...", "..."]'
@@ -79,8 +76,6 @@ def check_watchdog(facts: Facts) -> Iterator[Finding]:
             'add [watchdog] driver = "..."; or say among [board] limits that there is none',
         )
         return
-    if not watchdog.device.startswith("/dev/"):
-        yield facts.error("watchdog", "device", f"{watchdog.device} is no node", 'write "/dev/watchdog0"')
     if not _SHORTEST <= watchdog.timeout <= _LONGEST:
         yield facts.warning(
             "watchdog",

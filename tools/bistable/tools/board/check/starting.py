@@ -6,12 +6,9 @@ from typing import Final
 
 from bistable.artifact.errors import RequestError
 from bistable.tools.board.check.finding import Facts, Finding
-from bistable.tools.board.model import Flow, StorageKind
+from bistable.tools.board.model import UBOOTS, Flow, StorageKind
 from bistable.tools.boot.checks import check_plan
 from bistable.tools.disk.geometry import boot_plan
-
-UBOOTS: Final = frozenset({Flow.UBOOT, Flow.UBOOT_ENVIRONMENT, Flow.UBOOT_UBI})
-"""Boot flows in which U-Boot starts the kernel."""
 
 _COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "amd64": ("zboot", "bzImage"),
