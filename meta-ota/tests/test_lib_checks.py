@@ -164,8 +164,8 @@ def test_each_mistake_has_a_message() -> None:
 
 
 def test_a_processor_without_boot_scripts_is_named() -> None:
-    assert said(TARGET_ARCH="riscv64") == (
-        "TARGET_ARCH is 'riscv64': there are boot scripts for x86_64, aarch64, arm only."
+    assert said(TARGET_ARCH="powerpc64") == (
+        "TARGET_ARCH is 'powerpc64': there are boot scripts for x86_64, aarch64, arm, riscv64 only."
     )
 
 
@@ -196,7 +196,7 @@ def test_a_raspberry_pi_needs_u_boot_between_its_firmware_and_the_slots() -> Non
     assert checks.mistakes(values(**board, RPI_USE_U_BOOT="1")) == []
 
 
-@pytest.mark.parametrize(("processor", "plain"), [("arm", "zImage"), ("aarch64", "Image")])
+@pytest.mark.parametrize(("processor", "plain"), [("arm", "zImage"), ("aarch64", "Image"), ("riscv64", "Image")])
 def test_a_kernel_that_is_packed_for_u_boot_is_refused(processor: str, plain: str) -> None:
     message = said(TARGET_ARCH=processor, BOOTLOADER="uboot", KERNEL="/boot/uImage")
     assert f'KERNEL_IMAGETYPE = "{plain}"' in message

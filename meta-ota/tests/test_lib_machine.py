@@ -19,6 +19,7 @@ from metaota import machine, settings, signing, uboot
         ({"TARGET_ARCH": "arm", "UBOOT_CONFIG": "sd"}, "uboot"),
         ({"TARGET_ARCH": "aarch64", "MACHINE_FEATURES": "efi pci"}, "grub"),
         ({"TARGET_ARCH": "aarch64", "MACHINE_FEATURES": "pci"}, ""),
+        ({"TARGET_ARCH": "riscv64", "UBOOT_CONFIG": "sd"}, "uboot"),
     ],
 )
 def test_the_boot_loader_of_a_machine_is_known_by_what_it_says(about: dict[str, str], loader: str) -> None:

@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     Get = Callable[[str], Optional[str]]
     """How the value of a variable is asked for."""
 
-ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "arm": "armhf"}
+ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "arm": "armhf", "riscv64": "riscv64"}
 """TARGET_ARCH -> what layouts of disks call it."""
 
-EFI_NAMES = {"amd64": "x64", "arm64": "aa64"}
+EFI_NAMES = {"amd64": "x64", "arm64": "aa64", "riscv64": "riscv64"}
 LOADERS = ("grub", "systemd-boot", "efi", "uboot", "uboot-environment")
 EFI_LOADERS = ("grub", "systemd-boot", "efi")
 PROGRAMS = {"grub": "grub-efi-boot{}.efi", "efi": "grub-efi-boot{}.efi", "systemd-boot": "systemd-boot{}.efi"}
