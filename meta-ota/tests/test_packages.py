@@ -22,8 +22,8 @@ OTHERS = {
     "dbus_fast": "python3-dbus-fast",
     "jinja2": "python3-jinja2",
 }
-OPTIONAL = {"isal", "zlib_ng", "pkcs11", "rich", "zstandard"}
-"""Packages that the program does without; that of zstd is tested by itself."""
+OPTIONAL = {"isal", "zlib_ng", "pkcs11", "rich", "zstandard"} | {"labgrid", "pexpect", "serial"}
+"""Packages that the program does without; that of zstd is tested by itself, and no device tests boards."""
 
 ARTIFACT, CLIENT = CHECKOUT / "artifact/bistable/artifact", CHECKOUT / "client/bistable/client"
 PARTS = {

@@ -17,6 +17,7 @@ SRC_URI = "\
     file://README.md;subdir=${BP} \
     file://LICENSE;subdir=${BP} \
     file://artifact/bistable;subdir=${BP} \
+    file://board-integrations;subdir=${BP} \
     file://client/bistable;subdir=${BP} \
     file://client/dist;subdir=${BP} \
     file://tools/bistable;subdir=${BP} \
