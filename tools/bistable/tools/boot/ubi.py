@@ -68,6 +68,8 @@ class UbiPlan:
     tries: int = DEFAULT_TRIES
     addresses: Mapping[str, int] = field(default_factory=dict)
     """U-Boot: name -> where in memory, for boards that lack kernel_addr_r, ramdisk_addr_r, scriptaddr or fdt_addr_r."""
+    watchdog: str | None = None
+    """The watchdog that U-Boot starts unless the board's own environment names one, as `wdt list` shows it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,6 +35,7 @@ _NEEDED: Final = (
     "HUSH_PARSER", "CMD_SOURCE", "LEGACY_IMAGE_FORMAT", "CMD_ECHO", "CMD_RUN", "CMD_SETEXPR", "CMD_SAVEENV", "MTD",
     "CMD_MTDPARTS", "CMD_UBI", "CMD_UBIFS",
 )  # fmt: skip
+_WATCHDOG: Final = ("WDT", "CMD_WDT")
 _REDUNDANT: Final = ("SYS_REDUNDAND_ENVIRONMENT", "ENV_REDUNDANT")
 """Its name up to U-Boot 2025.07, and from 2025.10 on."""
 
@@ -134,6 +135,7 @@ def _boot_plan(plan: UbiPlan) -> BootPlan:
         disk="ubi 0",
         tries=plan.tries,
         addresses=plan.addresses,
+        watchdog=plan.watchdog,
     )
 
 
@@ -163,7 +165,8 @@ def _uboot_lines(plan: UbiPlan) -> Iterator[str]:
     address = plan.addresses.get(_SCRIPT_ADDRESS)
     where = f"${{{_SCRIPT_ADDRESS}}}" if address is None else f"{address:#x}"
     yield "# What U-Boot needs for the boot script, which lies in a volume of UBI."
-    yield from map(_on, (*_NEEDED, f"CMD_{COMMANDS[plan.architecture].upper()}"))
+    names = [*_NEEDED, f"CMD_{COMMANDS[plan.architecture].upper()}"]
+    yield from map(_on, [*names, *(() if plan.watchdog is None else _WATCHDOG)])
     yield f'CONFIG_MTDIDS_DEFAULT="{flash.uboot}={flash.mtd_id}"'
     yield f'CONFIG_MTDPARTS_DEFAULT="{mtdparts(flash)}"'
     yield _on("USE_BOOTCOMMAND")
