@@ -8,10 +8,14 @@ from bistable.artifact.errors import RequestError
 from bistable.tools.board.check.about import check_claims, check_names, check_qemu, check_watchdog
 from bistable.tools.board.check.configuration import parse_configuration
 from bistable.tools.board.check.finding import Facts, Finding, Level
+from bistable.tools.board.check.flash import check_flash
+from bistable.tools.board.check.memory import check_memory
+from bistable.tools.board.check.openembedded import check_openembedded
 from bistable.tools.board.check.places import check_places
 from bistable.tools.board.check.root import Root, open_root
 from bistable.tools.board.check.starting import check_starting
 from bistable.tools.board.check.storage import check_storage
+from bistable.tools.board.check.system import check_system
 from bistable.tools.board.check.uboot import check_uboot
 from bistable.tools.board.model import Board
 from bistable.tools.disk.geometry import place
@@ -23,10 +27,14 @@ CHECKS: Final[tuple[Callable[[Facts], Iterator[Finding]], ...]] = (
     check_names,
     check_storage,
     check_places,
+    check_flash,
     check_starting,
+    check_memory,
     check_watchdog,
+    check_openembedded,
     check_qemu,
     check_uboot,
+    check_system,
 )
 
 

@@ -4,7 +4,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Final
 
 from bistable.artifact.errors import RequestError
@@ -66,3 +66,11 @@ def open_root(source: Path) -> Iterator[Root]:
 
 def _size_of(folder: Path) -> int:
     return sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
+
+
+def content_of(root: Root, path: PurePosixPath) -> bytes | None:
+    """Return the content of a file; None: there is none, or it is larger than any kernel."""
+    try:
+        return root.tree.read(str(path))
+    except RequestError:
+        return None

@@ -95,12 +95,14 @@ def _devicetree(facts: Facts) -> Iterator[Finding]:
     board = facts.board
     tree = board.boot.devicetree
     if tree is None:
-        if board.boot.flow in UBOOTS and board.storage.kind is not StorageKind.VIRTIO:
+        admitted = any("device tree" in limit.lower() for limit in board.limits)
+        if board.boot.flow in UBOOTS and board.storage.kind is not StorageKind.VIRTIO and not admitted:
             yield facts.warning(
                 "boot",
                 "devicetree",
                 "Linux gets the device tree of U-Boot, which no update replaces and seldom has all that Linux needs",
-                'add devicetree = "/boot/NAME.dtb" as the kernel\'s build calls it (KERNEL_DEVICETREE)',
+                'add devicetree = "/boot/NAME.dtb" as the kernel\'s build calls it (KERNEL_DEVICETREE); or say among '
+                "[board] limits where the device tree is from",
             )
         return
     if board.boot.architecture == "amd64":

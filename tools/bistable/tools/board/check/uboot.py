@@ -3,8 +3,10 @@
 from collections.abc import Iterator, Mapping
 from typing import Final
 
+from bistable.artifact.errors import RequestError
 from bistable.tools.board.check.configuration import OFF, Configuration, parse_configuration
 from bistable.tools.board.check.finding import Facts, Finding
+from bistable.tools.board.render.flash import plan_flash
 from bistable.tools.disk.files.uboot import LOADERS, uboot_config
 from bistable.tools.disk.geometry import boot_plan
 
@@ -24,16 +26,29 @@ _MEANINGS: Final[Mapping[str, str]] = {
 
 def check_uboot(facts: Facts) -> Iterator[Finding]:
     """Yield what U-Boot is not configured for, if its configuration is known."""
-    board, there = facts.board, facts.configuration
+    there = facts.configuration
     if there is None:
         return
     if not there.options:
         yield facts.error(
             "uboot", "defconfig", "the configuration has no option of U-Boot", "give .config of a build, or a defconfig"
         )
-    elif board.layout is not None and facts.geometry is not None and board.layout.boot.loader in LOADERS:
-        fragment = uboot_config(board.layout, facts.geometry, boot_plan(board.layout, facts.geometry))
-        yield from _compared(facts, parse_configuration(fragment).options, there)
+        return
+    try:
+        fragment = _fragment(facts)
+    except RequestError:  # which is a finding already
+        return
+    yield from _compared(facts, parse_configuration(fragment).options, there)
+
+
+def _fragment(facts: Facts) -> str:
+    """Return what U-Boot has to be built with, nothing if it does not choose the slot."""
+    layout, ubi = facts.board.layout, facts.board.ubi
+    if ubi is not None:
+        return plan_flash(facts.board, ubi).made.uboot
+    if layout is None or facts.geometry is None or layout.boot.loader not in LOADERS:
+        return ""
+    return uboot_config(layout, facts.geometry, boot_plan(layout, facts.geometry))
 
 
 def _compared(facts: Facts, wanted: Mapping[str, str], there: Configuration) -> Iterator[Finding]:
