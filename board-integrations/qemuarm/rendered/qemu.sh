@@ -27,4 +27,5 @@ exec qemu-system-arm \
     -netdev user,id=net \
     -device virtio-blk-device,drive=disk,bootindex=1 \
     -device virtio-net-device,netdev=net \
+    -device i6300esb \
     "$@"

@@ -52,6 +52,7 @@ def ubi_plan(board: Board, ubi: Ubi) -> UbiPlan:
         filesystem=ubi.slot_filesystem,
         tries=boot.tries,
         addresses=boot.addresses,
+        watchdog=None if board.watchdog is None else board.watchdog.uboot,
     )
 
 

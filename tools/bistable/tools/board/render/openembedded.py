@@ -37,7 +37,7 @@ def openembedded_files(board: Board, disk: DiskPlan | None, flash: FlashPlan | N
         "board": board,
         "folder": FOLDER,
         "makes_disk": made,
-        "variables": [*_disk(board, disk.layout), *_settings(board)] if disk is not None and made else [],
+        "variables": [*_disk(disk.layout), *_settings(board)] if disk is not None and made else [],
         "flash": None if flash is None else _flash(flash),
         "own": dict(board.yocto.variables) if board.yocto is not None else {},
     }
@@ -48,32 +48,27 @@ def openembedded_files(board: Board, disk: DiskPlan | None, flash: FlashPlan | N
     return files
 
 
-def _disk(board: Board, layout: Layout) -> Iterator[tuple[str, str]]:
+def _disk(layout: Layout) -> Iterator[tuple[str, str]]:
     """Yield the layer's variables, without their beginning, by which it makes the same disk."""
     boot = layout.boot
     yield "DEVICE_TYPE", layout.device_type
     yield "BOOTLOADER", boot.loader.value
     yield "ROOTFS_FSTYPE", layout.slots.filesystem.value
+    yield "KERNEL", str(boot.kernel)
+    if boot.initrd is not None:
+        yield "INITRD", str(boot.initrd)
+    yield "DEVICETREE", str(boot.devicetree or "")
     if unspeakable(layout):
         yield "LAYOUT", f"${{{FOLDER}}}/{NAME}"
         yield "SLOT_SIZE_MB", str(layout.slots.size // MIB)
-        yield from _initrd(layout)
         return
     yield "TRIES", str(boot.tries)
-    yield "KERNEL", str(boot.kernel)
-    yield from _initrd(layout)
-    yield "DEVICETREE", str(boot.devicetree or "")
     yield "KERNEL_ARGS", boot.arguments
     if boot.loader in _UBOOTS:
         yield "UBOOT_DISK", boot.disk
-        if board.watchdog is not None and board.watchdog.uboot is not None:
-            yield "UBOOT_WATCHDOG", board.watchdog.uboot
+        if boot.watchdog is not None:
+            yield "UBOOT_WATCHDOG", boot.watchdog
     yield from _partitions(layout)
-
-
-def _initrd(layout: Layout) -> Iterator[tuple[str, str]]:
-    if layout.boot.initrd is not None:
-        yield "INITRD", str(layout.boot.initrd)
 
 
 def _partitions(layout: Layout) -> Iterator[tuple[str, str]]:

@@ -6,7 +6,7 @@ from typing import Final
 
 from bistable.artifact.limits import KIB, MIB
 from bistable.tools.board.catalogue import FOLDER as CATALOGUE
-from bistable.tools.board.model import Board, Flow, Nand, OwnEnvironment, Status, StorageKind
+from bistable.tools.board.model import Board, Flow, Nand, Status, StorageKind, Yocto
 from bistable.tools.board.render import openembedded
 from bistable.tools.board.render.disk import DiskPlan
 from bistable.tools.board.render.flash import FlashPlan
@@ -35,9 +35,9 @@ _STORAGES: Final[Mapping[StorageKind, str]] = {
     StorageKind.NAND: "NAND flash",
 }
 _STATUSES: Final[Mapping[Status, str]] = {
-    Status.BOOTED: "The conformance suite has passed on it.",
-    Status.CHECKED: "It is rendered and checked against the documents below; it has not been booted.",
-    Status.CONTRIBUTED: "Somebody who has the board wrote it; it was not checked against documents.",
+    Status.BOOTED: "the conformance suite has passed on it",
+    Status.CHECKED: "rendered, and checked against the documents below; not booted",
+    Status.CONTRIBUTED: "written by somebody who has the board; not checked against documents",
 }
 _BOOTS: Final[Mapping[Flow, str]] = {
     Flow.UBOOT: "FAT: the boot script, and what the board's firmware reads",
@@ -46,6 +46,10 @@ _BOOTS: Final[Mapping[Flow, str]] = {
     Flow.SYSTEMD_BOOT: "FAT (EFI system partition): systemd-boot, and the kernels of both slots",
     Flow.EFI: "FAT (EFI system partition): the kernels of both slots, and GRUB as a way out",
     Flow.RASPBERRY_PI: "FAT: `autoboot.txt`",
+}
+_OWN_ENVIRONMENTS: Final[Mapping[Flow, str]] = {
+    Flow.UBOOT: "U-Boot has an environment of its own besides ({place}), which the script leaves alone.",
+    Flow.UBOOT_ENVIRONMENT: "U-Boot usually keeps its environment elsewhere ({place}): `uboot.config` moves it.",
 }
 _MEANINGS: Final[Mapping[str, str]] = {
     "layout.toml": "the disk, for `bistable image build` and `bistable image files`",
@@ -65,6 +69,9 @@ _MEANINGS: Final[Mapping[str, str]] = {
     "ubinize.cfg": "the volumes, for `ubinize`",
 }
 
+_FOLDERS: Final[Mapping[str, str]] = {"scarthgap": "tmp-glibc", "wrynose": "tmp"}
+"""TMPDIR by the series, without a distribution."""
+
 _VOLUMES: Final[Mapping[str, str]] = {
     **dict.fromkeys(ENVIRONMENTS, "a copy of U-Boot's environment"),
     SCRIPT: "the boot script, `boot.scr`",
@@ -75,13 +82,15 @@ _VOLUMES: Final[Mapping[str, str]] = {
 
 def page(board: Board, disk: DiskPlan | None, flash: FlashPlan | None, files: Sequence[PurePosixPath]) -> bytes:
     """Return the text of the `README.md` of a board, whose other files are `files`."""
-    uboot = board.uboot
     values = {
         "board": board,
         "flow": board.boot.flow.value,
-        "summary": f"{board.soc}; two slots on {_STORAGES[board.storage.kind]}, chosen by {_FLOWS[board.boot.flow]}.",
+        "storage_kind": _STORAGES[board.storage.kind],
+        "chooser": _FLOWS[board.boot.flow],
         "status": _STATUSES[board.status],
         "place": f"{CATALOGUE}/{board.key}",
+        "names_image": any("IMAGE" in step for step in board.steps),
+        **({} if board.yocto is None else _deployed(board.yocto)),
         "makes_disk": openembedded.makes_disk(board),
         "flash": None if flash is None else _flash(flash),
         "nand": None if board.ubi is None else _nand(board.ubi.nand),
@@ -90,10 +99,16 @@ def page(board: Board, disk: DiskPlan | None, flash: FlashPlan | None, files: Se
         "partitions": [] if disk is None else list(_partitions(board, disk)),
         "blobs": [] if disk is None else [(blob.file.name, size(blob.offset)) for blob in disk.layout.blobs],
         "environment": None if disk is None else _environment(disk),
-        "own_environment": None if uboot is None or uboot.environment is None else _own(uboot.environment),
+        "own_environment": _own(board),
         "files": list(_files(board, files)),
     }
     return reflowed(rendered("README.md", values).decode()).encode()
+
+
+def _deployed(yocto: Yocto) -> dict[str, str]:
+    """Return where a build puts its files, and how the image's begin."""
+    folders = (f"`build/{_FOLDERS[release]}/deploy/images/{yocto.machine}` ({release})" for release in yocto.releases)
+    return {"deployed": " or ".join(folders), "image": f"core-image-minimal-{yocto.machine}.rootfs"}
 
 
 def size(number: int) -> str:
@@ -176,13 +191,16 @@ def _nand(nand: Nand) -> dict[str, str]:
     return {"size": size(nand.size), "erase_block": size(nand.erase_block), "page": size(nand.page)}
 
 
-def _own(environment: OwnEnvironment) -> str | None:
-    if environment.kind == "nowhere":
+def _own(board: Board) -> str | None:
+    """Return what the page says of an environment that U-Boot has by itself, beside that of the slots."""
+    own = None if board.uboot is None else board.uboot.environment
+    words = _OWN_ENVIRONMENTS.get(board.boot.flow)
+    if own is None or words is None or own.kind == "nowhere":
         return None
-    said = f"U-Boot as the board's vendor builds it keeps an environment of its own in `{environment.kind}`"
-    if environment.offset is None or environment.size is None:
-        return f"{said}, beside the storage of the slots."
-    return f"{said}: {size(environment.size)} from {size(environment.offset)} on, in front of all partitions."
+    place = f"`{own.kind}`"
+    if own.offset is not None and own.size is not None:
+        place += f", {size(own.size)} from {size(own.offset)} on"
+    return words.format(place=place)
 
 
 def _files(board: Board, files: Sequence[PurePosixPath]) -> Iterator[tuple[str, str]]:

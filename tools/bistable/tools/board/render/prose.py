@@ -7,6 +7,10 @@ from typing import Final
 _WIDTH: Final = 120
 _NOT_PROSE: Final = re.compile(r"[|#<]|    |```")
 _ITEM: Final = re.compile(r"(?:-|[0-9]+\.) ")
+_CODE: Final = re.compile(r"`[^`]*`|\]\([^)]*\)")
+"""What stays in one line, so that it can be copied; and addresses."""
+
+_KEPT: Final = "\0"
 _BLANKS: Final = re.compile(r"\n{3,}")
 
 
@@ -30,10 +34,13 @@ def _filled(block: str) -> str:
 
 def _paragraph(text: str) -> str:
     item = _ITEM.match(text)
-    return textwrap.fill(
-        text,
+    if item is not None:
+        text = f"{item[0].strip()}{_KEPT}{text[item.end() :]}"
+    filled = textwrap.fill(
+        _CODE.sub(lambda code: code[0].replace(" ", _KEPT), text),
         _WIDTH,
         subsequent_indent="" if item is None else " " * item.end(),
         break_long_words=False,
         break_on_hyphens=False,
     )
+    return filled.replace(_KEPT, " ")
