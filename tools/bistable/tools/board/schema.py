@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from enum import Enum
-from typing import Final
+from typing import Any, Final
 
 from bistable.tools.board.model import Flow, Status, StorageKind
 from bistable.tools.disk.layout.schema import EXTRA, TABLES, Form, Key, Table
@@ -216,24 +216,25 @@ MTD: Final = Table(
 )
 
 
+_WATCHDOG: Final = "watchdog"
+"""The key of a layout's [boot] that boards have a table for."""
+
+
+def _boot_on_disk() -> Table:
+    """Return the layout's table [boot] as boards have it."""
+    return replace(TABLES["boot"], keys=tuple(key for key in TABLES["boot"].keys if key.name != _WATCHDOG))
+
+
 def _boot(flow: Flow) -> Table:
-    """Return the layout's table [boot] for a boot loader that knows no disks."""
-    table = TABLES["boot"]
-    keys = tuple(
-        replace(key, choices=(flow.value,), example=f'"{flow.value}"') if key.name == "loader" else key
-        for key in table.keys
-        if key.name not in _OF_DISKS
-    )
-    return replace(table, keys=tuple(_architecture(key) if key.name == "architecture" else key for key in keys))
-
-
-_OF_DISKS: Final = frozenset({"disk", "watchdog"})
-"""Keys of [boot] that only layouts have."""
-
-
-def _architecture(key: Key) -> Key:
-    """Return the key where there is no layout, which has a default."""
-    return replace(key, meaning="what the processor is", required=True)
+    """Return the same for a boot loader that knows no disks."""
+    changes: Mapping[str, Mapping[str, Any]] = {
+        "loader": {"choices": (flow.value,), "example": f'"{flow.value}"'},
+        # There is no layout, which has a default.
+        "architecture": {"meaning": "what the processor is", "required": True},
+    }
+    table = _boot_on_disk()
+    keys = tuple(replace(key, **changes.get(key.name, {})) for key in table.keys if key.name != "disk")
+    return replace(table, keys=keys)
 
 
 _NAND: Final = (
@@ -270,7 +271,7 @@ _UBI_SLOTS: Final = Table(
     meaning="the two slots: volumes of UBI",
     keys=(
         _key("size", Form.SIZE, "size of each", '"96 MiB"', required=True),
-        _choice("filesystem", ("ubifs", "squashfs"), "what is in them; by default `ubifs`"),
+        _choice("filesystem", ("ubifs",), "what is in them: U-Boot reads a kernel out of nothing else in UBI"),
     ),
 )
 
@@ -297,7 +298,7 @@ _ENVIRONMENT: Final = Table(
 )
 
 SHAPES: Final[Mapping[str, tuple[Table, ...]]] = {
-    DISK: tuple(TABLES.values()),
+    DISK: tuple(_boot_on_disk() if name == "boot" else table for name, table in TABLES.items()),
     UBI: (
         _DEVICE,
         _boot(Flow.UBOOT_UBI),

@@ -18,6 +18,7 @@ from bistable.tools.board.check.storage import check_storage
 from bistable.tools.board.check.system import check_system
 from bistable.tools.board.check.uboot import check_uboot
 from bistable.tools.board.model import Board
+from bistable.tools.board.render.layoutfile import rendered_layout
 from bistable.tools.disk.geometry import place
 
 __all__ = ["Finding", "Level", "Root", "check_board", "open_root"]
@@ -48,7 +49,8 @@ def check_board(board: Board, *, root: Root | None = None, uboot_config: str | N
     found: list[Finding] = []
     if board.layout is not None:
         try:
-            facts = replace(facts, geometry=place(board.layout))
+            layout = rendered_layout(board)
+            facts = replace(facts, layout=layout, geometry=place(layout))
         except RequestError as e:
             found.append(facts.error("disk", None, e.what, e.hint or "correct the layout"))
     found += [finding for check in CHECKS for finding in check(facts)]

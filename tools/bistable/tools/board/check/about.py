@@ -83,7 +83,7 @@ def check_watchdog(facts: Facts) -> Iterator[Finding]:
         )
         return
     shortest = _SHORTEST if watchdog.uboot is None else _SHORTEST_BOOT
-    if not shortest <= watchdog.timeout <= _LONGEST:
+    if not shortest <= watchdog.timeout <= _LONGEST and not admitted:
         yield facts.warning(
             "watchdog",
             "timeout",

@@ -7,6 +7,7 @@ from bistable.tools.board.check.configuration import Configuration
 from bistable.tools.board.check.root import Root
 from bistable.tools.board.model import Board
 from bistable.tools.disk.geometry import Geometry
+from bistable.tools.disk.layout.model import Layout
 
 
 class Level(StrEnum):
@@ -33,11 +34,12 @@ class Finding:
 class Facts:
     """A board with all that is known of it.
 
-    `geometry` is None where no layout says how the storage is used, or where it cannot be laid out. `configuration` is
-    that of U-Boot, None where there is none to look at.
+    `layout` and `geometry` are None where no layout says how the storage is used, or where it cannot be laid out.
+    `configuration` is that of U-Boot, None where there is none to look at.
     """
 
     board: Board
+    layout: Layout | None = None
     geometry: Geometry | None = None
     root: Root | None = None
     configuration: Configuration | None = None

@@ -7,7 +7,8 @@ from typing import Final
 from bistable.artifact.errors import RequestError
 from bistable.tools.board.check.finding import Facts, Finding, bytes_text
 from bistable.tools.board.model import Mtd, Nand, Ubi
-from bistable.tools.board.render.flash import plan_flash
+from bistable.tools.board.render.flash import plan_flash, ubi_plan
+from bistable.tools.boot.ubichecks import check_ubi
 
 _ADDED: Final = ("ubi.mtd=", "mtdparts=", "rootfstype=")
 
@@ -23,6 +24,7 @@ def check_flash(facts: Facts) -> Iterator[Finding]:
     # It would say the same, for the whole of it.
     if not found:
         try:
+            check_ubi(ubi_plan(facts.board, ubi))
             plan_flash(facts.board, ubi)
         except RequestError as e:
             yield facts.error("ubi", None, e.what, e.hint or "correct it")

@@ -72,7 +72,7 @@ def _missing(facts: Facts, addresses: Mapping[str, int]) -> Iterator[Finding]:
                 "uboot",
                 "addresses",
                 f"U-Boot has no {name}, and the boot script loads {path.name} there",
-                f'if it has one, add it; if not, write [boot] addresses = {{ {name} = "0x..." }}, which the script sets',
+                f'if it has one, add it; if not, [boot] addresses = {{ {name} = "0x..." }} lets the script set it',
             )
 
 

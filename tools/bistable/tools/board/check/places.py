@@ -20,7 +20,7 @@ _SOLD: Final = frozenset({4, 8, 16, 32, 64, 128, 256, 512})
 
 def check_places(facts: Facts) -> Iterator[Finding]:
     """Yield what is wrong with the places on the disk."""
-    layout, geometry = facts.board.layout, facts.geometry
+    layout, geometry = facts.layout, facts.geometry
     if layout is None or geometry is None:
         return
     yield from _capacity(facts, geometry)

@@ -51,9 +51,9 @@ def check_starting(facts: Facts) -> Iterator[Finding]:
     yield from _kernel(facts)
     yield from _devicetree(facts)
     yield from _arguments(facts)
-    if board.layout is not None and facts.geometry is not None:
+    if facts.layout is not None and facts.geometry is not None:
         try:
-            check_plan(boot_plan(board.layout, facts.geometry))
+            check_plan(boot_plan(facts.layout, facts.geometry))
         except RequestError as e:
             yield facts.error("boot", None, e.what, e.hint or "correct it")
 

@@ -43,7 +43,7 @@ def check_uboot(facts: Facts) -> Iterator[Finding]:
 
 def _fragment(facts: Facts) -> str:
     """Return what U-Boot has to be built with, nothing if it does not choose the slot."""
-    layout, ubi = facts.board.layout, facts.board.ubi
+    layout, ubi = facts.layout, facts.board.ubi
     if ubi is not None:
         return plan_flash(facts.board, ubi).made.uboot
     if layout is None or facts.geometry is None or layout.boot.loader not in LOADERS:
