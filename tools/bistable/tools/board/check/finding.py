@@ -55,11 +55,3 @@ class Facts:
     def _finding(self, level: Level, table: str, key: str | None, what: str, hint: str) -> Finding:
         where = f"[{table}]" + ("" if key is None else f" {key}")
         return Finding(level=level, where=where, line=self.board.text.line_of(table, key), what=what, hint=hint)
-
-
-def bytes_text(size: int) -> str:
-    """Return a size as board.toml has it: in the largest unit that says it exactly."""
-    for power, unit in ((30, "GiB"), (20, "MiB"), (10, "KiB")):
-        if size and size % (1 << power) == 0:
-            return f"{size >> power} {unit}"
-    return f"{size} bytes"

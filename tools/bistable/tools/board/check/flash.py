@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from typing import Final
 
 from bistable.artifact.errors import RequestError
-from bistable.tools.board.check.finding import Facts, Finding, bytes_text
+from bistable.tools.board.check.finding import Facts, Finding
 from bistable.tools.board.model import Mtd, Nand, Ubi
 from bistable.tools.board.render.flash import plan_flash, ubi_plan
+from bistable.tools.board.sizes import bytes_text
 from bistable.tools.boot.ubichecks import check_ubi
 
 _ADDED: Final = ("ubi.mtd=", "mtdparts=", "rootfstype=")

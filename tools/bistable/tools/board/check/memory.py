@@ -7,10 +7,11 @@ from pathlib import PurePosixPath
 from typing import Final
 
 from bistable.artifact.limits import KIB, MIB
-from bistable.tools.board.check.finding import Facts, Finding, bytes_text
+from bistable.tools.board.check.finding import Facts, Finding
 from bistable.tools.board.check.kernels import memory_of
 from bistable.tools.board.check.root import content_of
 from bistable.tools.board.model import UBOOTS
+from bistable.tools.board.sizes import bytes_text
 
 _KERNELS: Final[Mapping[str, int]] = {"amd64": 16 * MIB, "arm64": 32 * MIB, "armhf": 12 * MIB, "riscv64": 32 * MIB}
 """What a kernel takes that has most drivers built in, or as modules; distributions have larger ones."""

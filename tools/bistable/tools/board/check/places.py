@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from typing import Final
 
 from bistable.artifact.limits import KIB, MIB
-from bistable.tools.board.check.finding import Facts, Finding, bytes_text
+from bistable.tools.board.check.finding import Facts, Finding
 from bistable.tools.board.model import Flow, OwnEnvironment, StorageKind
+from bistable.tools.board.sizes import bytes_text
 from bistable.tools.disk.geometry import GPT_HEAD, MBR_HEAD, Geometry
 from bistable.tools.disk.layout.model import Layout, TableKind
 

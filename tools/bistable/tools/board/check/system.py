@@ -5,10 +5,11 @@ from pathlib import PurePosixPath
 from typing import Final
 
 from bistable.artifact.image import Kind
-from bistable.tools.board.check.finding import Facts, Finding, bytes_text
+from bistable.tools.board.check.finding import Facts, Finding
 from bistable.tools.board.check.kernels import DEVICETREE, architecture_of, wrapping_of
 from bistable.tools.board.check.root import Root, content_of
 from bistable.tools.board.model import UBOOTS, Flow
+from bistable.tools.board.sizes import bytes_text
 
 _FULL: Final = 0.8
 """From here on the next versions of a system may be too large for a slot, which cannot grow in the field."""
