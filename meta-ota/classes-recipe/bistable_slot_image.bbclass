@@ -159,3 +159,15 @@ IMAGE_CMD:wic:append () {
 do_image_wic[depends] += "bistable-slots:do_deploy util-linux-native:do_populate_sysroot virtual/kernel:do_deploy"
 do_image_wic[depends] += "${@'%s:do_deploy' % metaota.machine.RECIPES.get(d.getVar('BISTABLE_BOOTLOADER'), 'bistable-slots')}"
 do_image_wic[vardeps] += "BISTABLE_BOOTLOADER"
+
+# wic would say it, too, but not which variable it is about.
+python bistable_check_blobs () {
+    def size_of(name):
+        path = os.path.join(d.getVar('DEPLOY_DIR_IMAGE'), name)
+        return os.path.getsize(path) if os.path.isfile(path) else None
+    found = metaota.blobs.misfits(d.getVar, size_of)
+    if found:
+        bb.fatal('\n'.join(found))
+}
+do_image_wic[prefuncs] += "bistable_check_blobs"
+do_image_wic[depends] += "${@' '.join('%s:do_deploy' % recipe for recipe in d.getVar('BISTABLE_BLOBS_RECIPES').split())}"

@@ -48,7 +48,12 @@ BISTABLE_STORAGE_SIZE_MB = "512"
 BISTABLE_DATA_SIZE_MB = "64"
 BISTABLE_BOOT_SIZE_MB = "40"
 BISTABLE_ERASE_BLOCK_MB = "1"
+BISTABLE_BLOBS = "first-stage.bin:32"
+BISTABLE_BLOBS_END_MB = "3"
+BISTABLE_BLOBS_RECIPES = "exectest-deploy"
 """
+FIRST_STAGE = b"first stage of a boot loader\n" * 1000
+"""What nothing here starts: the machines have theirs elsewhere."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +118,8 @@ def built(request: pytest.FixtureRequest) -> Iterator[Built]:
     sources(series)
     with build_folder() as folder:
         rootfs = root_file_system(folder, ARCHITECTURES[machine])
-        deployed = [grub(folder, series)] if machine == "qemux86-64" else []
+        (folder / "first-stage.bin").write_bytes(FIRST_STAGE)
+        deployed = [folder / "first-stage.bin", *([grub(folder, series)] if machine == "qemux86-64" else [])]
         build = Build(
             series=series,
             folder=folder / "build",
@@ -153,6 +159,10 @@ def test_the_disk_is_as_the_layout_says_and_boots_its_first_slot(built: Built) -
     assert found == [
         (part["name"], part["start"], part["size"], part["uuid"]) for part in description(built)["partitions"]
     ]
+    assert found[0][1] == 3 << 20
+    with disk.open("rb") as file:
+        file.seek(32 << 10)
+        assert file.read(len(FIRST_STAGE)) == FIRST_STAGE
     report = bistable("image", "inspect", str(disk))
     assert (report["boots"], report["findings"]) == ("a", [])
 
@@ -252,6 +262,14 @@ REFUSED = {
     "too small": ('BISTABLE_STORAGE_SIZE_MB = "200"', "larger than the max size|exceeds|nothing is left for the slots"),
     "unknown loader": ('BISTABLE_BOOTLOADER = "lilo"', "BISTABLE_BOOTLOADER is 'lilo': it has to be one of"),
     "no service": ('BISTABLE_START = "service"', "without the layer meta-python"),
+    "first stage not there": (
+        'BISTABLE_BLOBS = "other.bin:32"',
+        "BISTABLE_BLOBS has other.bin, and there is no such file in DEPLOY_DIR_IMAGE",
+    ),
+    "first stage too large": (
+        'BISTABLE_BLOBS = "first-stage.bin:3060"',
+        "BISTABLE_BLOBS has first-stage.bin at 3060 KiB: it has 29 KiB, and the first partition begins 12 KiB behind",
+    ),
     "long name": (f'IMAGE_LINK_NAME = "{"x" * 99}"', "in an artifact there is room for 90"),
 }
 

@@ -276,6 +276,40 @@ def test_the_boot_partition_gets_what_boots_first(
     assert "bistable-slots:do_deploy" in image.flag("do_image_wic", "depends")
 
 
+FIRST_STAGE = 'BISTABLE_BLOBS = "spl.bin:32"\nBISTABLE_BLOBS_END_MB = "1"\n'
+
+
+def test_the_disk_waits_for_the_first_stages_of_boot_loaders(bench: Bench) -> None:
+    def waits(settings: str) -> set[str]:
+        return set(bench.build(settings, machine="qemux86-64").image().flag("do_image_wic", "depends"))
+
+    assert waits(FIRST_STAGE) - waits("") == {"virtual/bootloader:do_deploy"}
+    named = FIRST_STAGE + 'BISTABLE_BLOBS_RECIPES = "imx-boot acorn-atf"\n'
+    assert waits(named) - waits("") == {"imx-boot:do_deploy", "acorn-atf:do_deploy"}
+
+
+@pytest.mark.parametrize(
+    ("size", "why"),
+    [(None, "there is no such file in DEPLOY_DIR_IMAGE"), (993 << 10, "the first partition begins 992")],
+)
+def test_a_first_stage_that_is_not_there_or_too_large_stops_the_disk(bench: Bench, size: int | None, why: str) -> None:
+    build = bench.build(FIRST_STAGE)
+    build.slots()
+    image = build.image()
+    if size is not None:
+        (image.path("DEPLOY_DIR_IMAGE") / "spl.bin").write_bytes(bytes(size))
+    with pytest.raises(RefusedError, match=why):
+        image.run("do_image_wic")
+
+
+def test_a_first_stage_that_fits_is_left_to_wic(bench: Bench) -> None:
+    build = bench.build(FIRST_STAGE)
+    build.slots()
+    image = build.image()
+    (image.path("DEPLOY_DIR_IMAGE") / "spl.bin").write_bytes(bytes(992 << 10))
+    image.run("do_image_wic")
+
+
 def disk_id(bench: Bench, table: str) -> tuple[str, str]:
     """Return what the layout calls its disk, and what a disk that wic made is called afterwards."""
     build = bench.build(f'BISTABLE_PARTITION_TABLE = "{table}"\n')

@@ -64,6 +64,18 @@ def test_nothing_is_said_about_the_usual_values() -> None:
         ("ERASE_BLOCK_MB", "0.5"),
         ("ERASE_BLOCK_MB", "3"),
         ("BLOBS_END_MB", "8 MiB"),
+        ("BLOBS", "u-boot.bin"),
+        ("BLOBS", "u-boot.bin:32K"),
+        ("BLOBS", "boot/u-boot.bin:32"),
+        ("BLOBS", "../u-boot.bin:32"),
+        ("BLOBS", "a.bin:32, b.bin:64"),
+        ("BLOBS_RECIPES", "imx-boot, atf"),
+        ("UBOOT_WATCHDOG", "watchdog 0"),
+        ("UBOOT_WATCHDOG", "$wdt"),
+        ("UBOOT_WATCHDOG", "wdt;reset"),
+        ("UBOOT_ADDRESSES", "kernel_addr_r"),
+        ("UBOOT_ADDRESSES", "kernel_addr_r=40400000"),
+        ("UBOOT_ADDRESSES", "kernel_addr_r = 0x40400000"),
         ("PARTITION_TABLE", "msdos"),
         ("EXTRA_PARTITIONS", "logs:64"),
         ("EXTRA_PARTITIONS", "logs:64:btrfs"),
@@ -130,6 +142,9 @@ def test_the_example_of_each_variable_is_written_as_it_should_be(name: str) -> N
         ("KERNEL_ARGS", ""),
         ("KERNEL_ARGS", "rootwait rootfstype=ext4 systemd.unit=x"),
         ("UBOOT_DISK", "virtio 0"),
+        ("UBOOT_WATCHDOG", "watchdog@30280000"),
+        ("UBOOT_ADDRESSES", "kernel_addr_r=0x40400000  fdt_addr_r=0x40000000"),
+        ("BLOBS_RECIPES", "imx-boot virtual/bootloader"),
         ("STORAGE_SIZE_MB", ""),
         ("PARTITION_TABLE", "mbr"),
         ("EXTRA_PARTITIONS", "logs:64:ext4  calibration:4:none"),
@@ -201,6 +216,12 @@ def test_a_kernel_that_is_packed_for_u_boot_is_refused(processor: str, plain: st
     message = said(TARGET_ARCH=processor, BOOTLOADER="uboot", KERNEL="/boot/uImage")
     assert f'KERNEL_IMAGETYPE = "{plain}"' in message
     assert checks.mistakes(values(TARGET_ARCH=processor, BOOTLOADER="uboot", KERNEL=f"/boot/{plain}")) == []
+
+
+def test_a_place_in_memory_that_is_named_twice_is_refused() -> None:
+    board = {"TARGET_ARCH": "aarch64", "BOOTLOADER": "uboot"}
+    message = said(**board, UBOOT_ADDRESSES="kernel_addr_r=0x1 fdt_addr_r=0x2 kernel_addr_r=0x3")
+    assert message == "BISTABLE_UBOOT_ADDRESSES has kernel_addr_r twice. Leave one of them out."
 
 
 def test_slots_that_do_not_fit_are_refused_with_the_largest_that_do() -> None:

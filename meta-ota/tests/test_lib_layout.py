@@ -47,6 +47,10 @@ def test_what_the_variables_say_is_in_the_layout() -> None:
         DEVICETREE="/boot/acorn.dtb",
         KERNEL_ARGS="quiet",
         UBOOT_DISK="mmc 1",
+        UBOOT_WATCHDOG="watchdog@30280000",
+        UBOOT_ADDRESSES="kernel_addr_r=0x40400000 fdt_addr_r=0x4F000000",
+        BLOBS="u_boot.bin:8192 spl.bin:32",
+        BLOBS_END_MB="16",
         PARTITION_TABLE="mbr",
         ROOTFS_FSTYPE="squashfs",
         EXTRA_PARTITIONS="logs:64:ext4 calibration:4:none",
@@ -60,6 +64,10 @@ def test_what_the_variables_say_is_in_the_layout() -> None:
         "seed",
     )
     assert (made.boot.tries, made.boot.arguments, made.boot.disk) == (5, "quiet", "mmc 1")
+    assert made.boot.watchdog == "watchdog@30280000"
+    assert made.boot.addresses == {"kernel_addr_r": 0x40400000, "fdt_addr_r": 0x4F000000}
+    assert [(blob.written, blob.offset) for blob in made.blobs] == [("spl.bin", 32 << 10), ("u_boot.bin", 8 * MIB)]
+    assert made.blobs_end == 16 * MIB
     assert [str(path) for path in (made.boot.kernel, made.boot.initrd, made.boot.devicetree)] == [
         "/boot/Image",
         "/boot/initrd",
@@ -78,8 +86,14 @@ def test_without_a_storage_size_data_has_its_own() -> None:
     assert (made.disk.size, made.data.size) == (None, 256 * MIB)
 
 
-def test_the_disk_of_u_boot_is_said_to_u_boot_only() -> None:
-    assert "disk" not in tomllib.loads(layout.render(values()))["boot"]
+def test_what_is_for_u_boot_is_said_to_u_boot_only() -> None:
+    made = tomllib.loads(layout.render(values(UBOOT_WATCHDOG="wdt", UBOOT_ADDRESSES="kernel_addr_r=0x1")))
+    assert made["boot"].keys() & {"disk", "watchdog", "addresses"} == set()
+
+
+@pytest.mark.parametrize(("end", "start"), [("0", 4), ("1", 4), ("4", 4), ("5", 8), ("16", 16)])
+def test_partitions_begin_behind_the_room_for_first_stages(end: str, start: int) -> None:
+    assert place(parsed(BLOBS_END_MB=end)).partition("boot").start == start * MIB
 
 
 def test_nothing_in_the_text_is_taken_for_something_else() -> None:
@@ -100,6 +114,9 @@ WRITTEN = (
     "DISK_SEED",
     "ROOTFS_FSTYPE",
     "ERASE_BLOCK_MB",
+    "UBOOT_WATCHDOG",
+    "UBOOT_ADDRESSES",
+    "BLOBS",
 )
 
 
@@ -109,7 +126,7 @@ def test_what_the_checks_take_the_layout_takes(data: st.DataObject, loader: str)
         name: data.draw(st.from_regex(checks.FORMS[name].pattern, fullmatch=True), label=name)
         for name in data.draw(st.sets(st.sampled_from(WRITTEN), max_size=4))
     }
-    changes |= {"BOOTLOADER": loader, "STORAGE_SIZE_MB": "", "TARGET_ARCH": "aarch64"}
+    changes |= {"BOOTLOADER": loader, "STORAGE_SIZE_MB": "", "TARGET_ARCH": "aarch64", "BLOBS_END_MB": "1024"}
     assume(all(len(value) < 200 for value in changes.values()))
     assume(not any(len(size) > 6 for size in changes.get("EXTRA_PARTITIONS", "").split(":")[1::2]))
     assume(not checks.mistakes(values(**changes)))

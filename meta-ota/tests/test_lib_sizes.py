@@ -62,9 +62,10 @@ def test_a_disk_of_two_gigabytes_has_these_slots() -> None:
     extra=st.lists(st.integers(1, 100), max_size=4),
     loader=st.sampled_from(LOADERS),
     table=st.sampled_from(["gpt", "mbr"]),
+    blobs=st.integers(0, 40),
 )
 def test_whatever_the_sizes_are_the_largest_slots_are_found(
-    storage: int, boot: int, data: int, block: int, extra: list[int], loader: str, table: str
+    storage: int, boot: int, data: int, block: int, extra: list[int], loader: str, table: str, blobs: int
 ) -> None:
     disk = {
         "STORAGE_SIZE_MB": str(storage),
@@ -74,6 +75,7 @@ def test_whatever_the_sizes_are_the_largest_slots_are_found(
         "EXTRA_PARTITIONS": " ".join(f"extra{index}:{size}:none" for index, size in enumerate(extra)),
         "BOOTLOADER": loader,
         "PARTITION_TABLE": table,
+        "BLOBS_END_MB": str(blobs),
     }
     slot = sizes.slot(values(**disk))
     assert slot >= 0

@@ -59,6 +59,36 @@ def test_the_kickstart_names_what_wic_finds_in_a_build(bench: Bench) -> None:
     assert "--rootfs-dir=${BISTABLE_DATA_TREE}" in text
 
 
+FIRST_STAGES = 'BISTABLE_BLOBS = "u-boot.bin:8192 spl.bin:32"\nBISTABLE_BLOBS_END_MB = "16"\n'
+
+
+def test_first_stages_are_named_where_they_will_be_and_need_not_be_there(bench: Bench) -> None:
+    deployed = bench.build(FIRST_STAGES, machine="acorn").slots().path("DEPLOYDIR") / "bistable"
+    lines = [line.split() for line in (deployed / "disk.wks").read_text().splitlines() if "{DEPLOY_DIR_IMAGE}/" in line]
+    assert [(line[3], line[6].partition("=")[2]) for line in lines[:2]] == [
+        ("64s", '"file=${DEPLOY_DIR_IMAGE}/spl.bin"'),
+        ("16384s", '"file=${DEPLOY_DIR_IMAGE}/u-boot.bin"'),
+    ]
+    assert json.loads((deployed / "disk.json").read_text())["partitions"][0]["start"] == 16 * MIB
+
+
+def test_what_u_boot_is_configured_by_does_not_wait_for_u_boot(bench: Bench) -> None:
+    recipe = bench.build(FIRST_STAGES, machine="acorn").recipe(SLOTS)
+    words = recipe.words("DEPENDS") + recipe.words("RDEPENDS:bistable-slots")
+    for task in ("do_configure", "do_compile", "do_check", "do_install", "do_deploy"):
+        words += recipe.flag(task, "depends")
+    assert [word for word in words if "boot" in word.replace("libubootenv", "")] == []
+
+
+def test_u_boot_is_told_of_the_watchdog_and_of_places_in_memory(bench: Bench) -> None:
+    settings = 'BISTABLE_UBOOT_WATCHDOG = "watchdog@30280000"\nBISTABLE_UBOOT_ADDRESSES = "kernel_addr_r=0x40400000"\n'
+    deployed = bench.build(settings, machine="acorn").slots().path("DEPLOYDIR") / "bistable"
+    script = (deployed / "boot/boot.cmd").read_text()
+    assert "setenv bistable_watchdog watchdog@30280000" in script
+    assert "setenv kernel_addr_r 0x40400000" in script
+    assert "CONFIG_CMD_WDT=y" in (deployed / "uboot.config").read_text().splitlines()
+
+
 def test_the_client_is_told_where_the_slots_are(bench: Bench) -> None:
     recipe = bench.build().slots()
     root = recipe.path("D")

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from metaota import sizes
+from metaota import blobs, sizes
 from metaota.machine import ARCHITECTURES, EFI_LOADERS, EFI_NAMES, LOADERS, RASPBERRY_PI, architecture, belongs_to
 from metaota.signing import TOKEN, UNSIGNED
 
@@ -50,12 +50,24 @@ FORMS = {
         r"(?!.*\b(root|bistable\.slot)=)[ !#%&(-\[\]-_a-~]*", "ASCII without root= and quotes", "console=ttyS0 panic=10"
     ),
     "UBOOT_DISK": Form(r"[a-z]+ [0-9]+", "an interface of U-Boot and a number", "mmc 0"),
+    "UBOOT_WATCHDOG": Form(r"([A-Za-z0-9][A-Za-z0-9_.,@+-]*)?", "one word, or empty", "watchdog@30280000"),
+    "UBOOT_ADDRESSES": Form(
+        r"([a-z_]+=0x[0-9A-Fa-f]{1,16}( +|$))*",
+        "NAME=ADDRESS with spaces between, ADDRESS in hexadecimal",
+        "kernel_addr_r=0x40400000 ramdisk_addr_r=0x44000000",
+    ),
     "STORAGE_SIZE_MB": Form(f"({_NUMBER})?", "a number of MiB, or empty", "7456"),
     "BOOT_SIZE_MB": Form(_NUMBER, "a number of MiB", "64"),
     "DATA_SIZE_MB": Form(_NUMBER, "a number of MiB", "256"),
     "SLOT_SIZE_MB": Form(r"[0-9]+", "a number of MiB", "1024"),
     "ERASE_BLOCK_MB": Form("1|2|4|8|16|32|64|128|256", "a power of two, in MiB", "4"),
-    "BLOBS_END_MB": Form(r"[0-9]+", "a number of MiB", "8"),
+    "BLOBS": Form(
+        r"([A-Za-z0-9][A-Za-z0-9_.+@%~-]*:[0-9]{1,9}( +|$))*", "FILE:KiB with spaces between", "u-boot-rockchip.bin:32"
+    ),
+    "BLOBS_RECIPES": Form(
+        r"([a-z0-9][A-Za-z0-9_.+/-]*( +|$))*", "names of recipes with spaces between, or empty", "imx-boot"
+    ),
+    "BLOBS_END_MB": Form(r"[0-9]+", "a number of MiB", "16"),
     "PARTITION_TABLE": Form("gpt|mbr", "gpt or mbr", "gpt"),
     "EXTRA_PARTITIONS": Form(
         rf"([a-z][a-z0-9-]{{0,35}}:{_NUMBER}:({'|'.join(EXTRA_FILESYSTEMS)})( +|$))*",
@@ -100,7 +112,7 @@ def mistakes(get: Get) -> list[str]:
         if not re.fullmatch(form.pattern, (get(f"BISTABLE_{name}") or "").strip())
     ]
     # What depends on several of them makes sense only if each is well written.
-    return found or [*_boot(get), *_partitions(get), *_sizes(get), *_persist(get)]
+    return found or [*_boot(get), *_partitions(get), *blobs.mistakes(get), *_sizes(get), *_persist(get)]
 
 
 def signing_mistakes(get: Get) -> list[str]:
@@ -188,7 +200,11 @@ def _uboot(get: Get, kind: str) -> list[str]:
                 f'Set KERNEL_IMAGETYPE = "{plain}", or name such a kernel, like BISTABLE_KERNEL = "/boot/{plain}".'
             )
         ]
-    return []
+    names = [word.partition("=")[0] for word in (get("BISTABLE_UBOOT_ADDRESSES") or "").split()]
+    return [
+        f"BISTABLE_UBOOT_ADDRESSES has {name} twice. Leave one of them out."
+        for name in sorted({name for name in names if names.count(name) > 1})
+    ]
 
 
 def _partitions(get: Get) -> list[str]:

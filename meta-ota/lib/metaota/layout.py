@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from metaota.blobs import places
 from metaota.machine import architecture
 from metaota.sizes import extras
 
@@ -22,7 +23,8 @@ def render(get: Get) -> str:
     def value(name: str) -> str:
         return get(f"BISTABLE_{name}") or ""
 
-    storage = value("STORAGE_SIZE_MB")
+    storage, end = value("STORAGE_SIZE_MB"), value("BLOBS_END_MB")
+    with_uboot = value("BOOTLOADER").startswith("uboot")
     lines = [
         "# Made from the variables BISTABLE_* of the build.",
         *_table("device", type=value("DEVICE_TYPE")),
@@ -42,7 +44,14 @@ def render(get: Get) -> str:
             initrd=value("INITRD"),
             devicetree=value("DEVICETREE"),
             arguments=value("KERNEL_ARGS"),
-            disk=value("UBOOT_DISK") if value("BOOTLOADER").startswith("uboot") else "",
+            disk=value("UBOOT_DISK") if with_uboot else "",
+            watchdog=value("UBOOT_WATCHDOG") if with_uboot else "",
+            addresses=dict(word.split("=") for word in value("UBOOT_ADDRESSES").split()) if with_uboot else {},
+        ),
+        *(
+            _table("blobs", at={name: f"{place} KiB" for name, place in places(get)}, end=_mib(end))
+            if int(end or "0")
+            else []
         ),
         *_table("boot-partition", size=_mib(value("BOOT_SIZE_MB"))),
         *_table("slots", size=_mib(value("SLOT_SIZE_MB")), filesystem=value("ROOTFS_FSTYPE")),
@@ -53,18 +62,16 @@ def render(get: Get) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _table(name: str, **values: str | int) -> list[str]:
+def _table(name: str, **values: str | int | dict[str, str]) -> list[str]:
     """Return the lines of a table; what is empty is left to its default."""
+    return ["", f"[{name}]", *(f"{key.replace('_', '-')} = {_toml(value)}" for key, value in values.items() if value)]
+
+
+def _toml(value: str | int | dict[str, str]) -> str:
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{_toml(name)} = {_toml(inside)}" for name, inside in value.items()) + " }"
     # JSON's strings and numbers are TOML's, but for how it escapes characters.
-    return [
-        "",
-        f"[{name}]",
-        *(
-            f"{key.replace('_', '-')} = {json.dumps(value, ensure_ascii=False)}"
-            for key, value in values.items()
-            if value
-        ),
-    ]
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _mib(number: str) -> str:

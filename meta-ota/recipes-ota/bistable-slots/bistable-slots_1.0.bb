@@ -12,13 +12,15 @@ DEPENDS += "bistable-native"
 PACKAGE_ARCH = "${MACHINE_ARCH}"
 INHIBIT_DEFAULT_DEPS = "1"
 
-# GRUB of OpenEmbedded looks for its script beside itself.
+# GRUB of OpenEmbedded looks for its script beside itself. What lies in front of the partitions is U-Boot's, whose
+# configuration comes from here: it is there only when wic makes the disk.
 BISTABLE_FILES_OPTIONS = "\
     --grub-prefix /EFI/BOOT \
     --init ${@bb.utils.contains('DISTRO_FEATURES', 'systemd', 'systemd', 'other', d)} \
     --slot-file '$'{IMGDEPLOYDIR}/'$'{IMAGE_LINK_NAME}.${BISTABLE_ROOTFS_FSTYPE} \
     --data-dir '$'{BISTABLE_DATA_TREE} \
     --environment-file '$'{DEPLOY_DIR_IMAGE}/bistable/boot-env.img \
+    --blob-dir '$'{DEPLOY_DIR_IMAGE} \
 "
 
 python do_configure () {
@@ -38,7 +40,8 @@ do_configure[cleandirs] = "${B}"
 do_configure[vardeps] += "BISTABLE_DEVICE_TYPE BISTABLE_STORAGE_SIZE_MB BISTABLE_BOOT_SIZE_MB BISTABLE_DATA_SIZE_MB \
     BISTABLE_SLOT_SIZE_MB BISTABLE_ERASE_BLOCK_MB BISTABLE_BLOBS_END_MB BISTABLE_PARTITION_TABLE \
     BISTABLE_EXTRA_PARTITIONS BISTABLE_DISK_SEED BISTABLE_BOOTLOADER BISTABLE_TRIES BISTABLE_KERNEL BISTABLE_INITRD \
-    BISTABLE_DEVICETREE BISTABLE_KERNEL_ARGS BISTABLE_UBOOT_DISK BISTABLE_ROOTFS_FSTYPE TARGET_ARCH"
+    BISTABLE_DEVICETREE BISTABLE_KERNEL_ARGS BISTABLE_UBOOT_DISK BISTABLE_UBOOT_WATCHDOG BISTABLE_UBOOT_ADDRESSES \
+    BISTABLE_BLOBS BISTABLE_ROOTFS_FSTYPE TARGET_ARCH"
 do_configure[file-checksums] += "${@'${BISTABLE_LAYOUT}:True' if d.getVar('BISTABLE_LAYOUT') else ''}"
 
 do_compile () {
