@@ -12,6 +12,7 @@ from bistable.tools.board.check.flash import check_flash
 from bistable.tools.board.check.memory import check_memory
 from bistable.tools.board.check.openembedded import check_openembedded
 from bistable.tools.board.check.places import check_places
+from bistable.tools.board.check.roms import check_rom
 from bistable.tools.board.check.root import Root, open_root
 from bistable.tools.board.check.starting import check_starting
 from bistable.tools.board.check.storage import check_storage
@@ -28,6 +29,7 @@ CHECKS: Final[tuple[Callable[[Facts], Iterator[Finding]], ...]] = (
     check_names,
     check_storage,
     check_places,
+    check_rom,
     check_flash,
     check_starting,
     check_memory,

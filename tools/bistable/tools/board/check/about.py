@@ -6,9 +6,13 @@ from typing import Final
 
 from bistable.tools.board.check.finding import Facts, Finding
 from bistable.tools.board.model import UBOOTS, Status
+from bistable.tools.disk.layout.model import ExtraKind
 
 _WORD: Final = re.compile(r"[A-Za-z0-9._+-]+")
 _MACHINE: Final = re.compile(r"[a-z0-9][a-z0-9.-]*")
+_LABELS: Final[Mapping[ExtraKind, int]] = {ExtraKind.EXT4: 16, ExtraKind.FAT: 11}
+"""Characters of the label of a file system."""
+
 _SHORTEST: Final = 10
 """Seconds that a daemon may be late under load."""
 
@@ -59,6 +63,23 @@ def check_names(facts: Facts) -> Iterator[Finding]:
             f"{board.device_type!r} has characters that shells and servers take for something else",
             "write letters, digits and - only",
         )
+    for extra in () if board.layout is None else board.layout.extras:
+        limit = _LABELS.get(extra.filesystem)
+        if limit is not None and len(extra.name) > limit:
+            yield facts.warning(
+                f"extra.{extra.name}",
+                None,
+                f"its file system is labelled {extra.name[:limit]}: a label of {extra.filesystem.value} has {limit} "
+                "characters at most",
+                "choose a shorter name, or look for it by the partition's name",
+            )
+        if not _WORD.fullmatch(extra.name):
+            yield facts.warning(
+                f"extra.{extra.name}",
+                None,
+                f"{extra.name!r} has characters that /dev/disk/by-partlabel shows otherwise",
+                "write letters, digits and - only",
+            )
     if board.yocto is not None and not _MACHINE.fullmatch(board.yocto.machine):
         yield facts.warning(
             "yocto",
