@@ -7,6 +7,7 @@ tools/make_board_reference.py --check    write nothing; the exit code is 1 if th
 
 import json
 import sys
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -14,6 +15,7 @@ from typing import Final
 from bistable.tools.board import schema
 from bistable.tools.board.jsonschema import json_schema
 from bistable.tools.board.model import Flow
+from bistable.tools.board.patterns import RANGES
 from bistable.tools.disk.layout.schema import Form, Key, Table
 
 ROOT: Final = Path(__file__).parents[1]
@@ -23,6 +25,7 @@ REFERENCE: Final = ROOT / "docs" / "reference" / "board.md"
 BEGIN: Final = "<!-- Tables: written by tools/make_board_reference.py -->"
 END: Final = "<!-- End of the tables -->"
 LAYOUT: Final = "layout.md"
+WIDTH: Final = 120
 
 
 def files() -> dict[Path, str]:
@@ -63,8 +66,9 @@ def layout() -> Iterator[str]:
     """Yield where the tables of a disk are described."""
     names = [table.name for table in schema.SHAPES[schema.DISK]]
     links = ", ".join(f"[`[{name}]`]({LAYOUT}#{name})" for name in names)
-    yield f"The tables are those of a layout: {links}, [`[extra.NAME]`]({LAYOUT}#extraname)."
-    yield ""
+    text = f"The tables are those of a layout: {links}, [`[extra.NAME]`]({LAYOUT}#extraname)."
+    yield from textwrap.wrap(text, WIDTH, break_long_words=False, break_on_hyphens=False)
+    yield from ("", "What U-Boot starts as a watchdog stands in `[watchdog]`, not in `[boot]`.", "")
 
 
 def sources() -> Iterator[str]:
@@ -74,17 +78,29 @@ def sources() -> Iterator[str]:
 
 def one(table: Table, name: str) -> Iterator[str]:
     """Yield the lines of one table."""
-    optional = "" if table.required or table.name in {"layer", "mtd"} else " This table may be left out."
+    told = table.required or table.name in {"layer", "mtd", "uboot"}
+    optional = "" if told else " This table may be left out."
     yield from (f"#### `{name}`", "", f"{sentence(table.meaning)}{optional}", "")
     yield from ("| key | value | meaning | example |", "|---|---|---|---|")
     for key in table.keys:
-        yield f"| `{key.name}` | {form(key)} | {meaning(key)} | `{key.example}` |"
+        yield f"| `{key.name}` | {form(table, key)} | {meaning(key)} | {code(key.example)} |"
     yield ""
 
 
-def form(key: Key) -> str:
+def form(table: Table, key: Key) -> str:
     """Return what the value of a key looks like."""
-    return f"one of {', '.join(f'`{choice}`' for choice in key.choices)}" if key.form is Form.CHOICE else key.form.value
+    if key.form is Form.CHOICE:
+        return f"one of {', '.join(f'`{choice}`' for choice in key.choices)}"
+    place = f"{table.name}.{key.name}"
+    if place in RANGES:
+        return "a whole number from {} to {}".format(*RANGES[place])
+    # The form is said in Markdown, where quotes stay quotes.
+    return key.form.value
+
+
+def code(text: str) -> str:
+    """Return a text as code, also one that holds backquotes."""
+    return f"`` {text} ``" if "`" in text else f"`{text}`"
 
 
 def meaning(key: Key) -> str:

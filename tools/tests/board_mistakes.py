@@ -554,6 +554,16 @@ UNFIT = (
     ),
     ("volumes that do not fit", UBI, '"96 MiB"', '"250 MiB"', E, "[ubi]", "smaller"),
     ("UBI on another partition", UBI, '"/dev/mtd3"', '"/dev/mtd4"', E, "[storage] device", '"/dev/mtd3"'),
+    (
+        "a program that is not there",
+        VENDOR,
+        '"nvbootctrl"',
+        '"nvbootctl"',
+        E,
+        "[vendor] handler",
+        "did you mean nvbootctrl?",
+    ),
+    ("data in a slot", VENDOR, "by-partlabel/UDA", "by-partlabel/APP", E, "[vendor] data", "another partition"),
     ("what the script adds", UBI, "panic=10", "panic=10 ubi.mtd=ubi", E, "[boot] arguments", "leave it out"),
 )
 """What is wrong; a sample, what stands there once, and what instead; how bad it is, the place and the words."""

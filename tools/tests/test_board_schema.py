@@ -15,6 +15,7 @@ from test_board_fuzz import document, near, places, put, read
 
 from bistable.tools.board import schema
 from bistable.tools.board.catalogue import board_keys, catalogue_folder
+from bistable.tools.board.check import check_board
 from bistable.tools.board.jsonschema import json_schema
 from bistable.tools.board.load import parse_board
 from bistable.tools.board.model import FILE_NAME
@@ -164,7 +165,7 @@ def test_the_examples_in_the_reference_are_boards() -> None:
     blocks = re.findall(r"^```toml\n(.*?)^```", DOCS.read_text(), flags=re.DOTALL | re.MULTILINE)
     assert blocks
     for block in blocks:
-        parse_board(block.encode(), Path("/boards/acorn-2"))
+        assert check_board(parse_board(block.encode(), Path("/boards/acorn-2"))) == ()
         VALIDATOR.validate(tomllib.loads(block))
 
 

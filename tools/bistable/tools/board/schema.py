@@ -117,10 +117,11 @@ _ABOUT: Final = (
             _key(
                 "environment",
                 Form.TEXT,
-                "where it keeps an environment of its own: `nowhere`, `mmc`, `fat`, `spi-flash`, `nand`, `ubi`, ...",
+                "where it keeps an environment of its own: `nowhere`, `mmc`, `mmc-boot0` (a hardware partition of the "
+                "eMMC), `fat`, `spi-flash`, `nand`, ...",
                 '"mmc"',
             ),
-            _key("environment-offset", Form.SIZE, "where that is on the storage of the slots", '"4032 KiB"'),
+            _key("environment-offset", Form.SIZE, "where that is, if it is on the storage of the slots", '"4032 KiB"'),
             _key("environment-size", Form.SIZE, "its size, with all copies", '"64 KiB"'),
         ),
     ),
@@ -279,7 +280,7 @@ _VENDOR: Final = Table(
     name="vendor",
     meaning="slots on partitions that the vendor's tools make",
     keys=(
-        _key("handler", Form.TEXT, "the program that tells the boot loader, one of those in _templates/handlers",
+        _key("handler", Form.TEXT, "the program that tells the boot loader, one of those in `_templates/handlers`",
              '"nvbootctrl"', required=True),
         _key("slots", Form.LIST, "the nodes of slots a and b in Linux", '["/dev/disk/by-partlabel/APP", '
              '"/dev/disk/by-partlabel/APP_b"]', required=True),

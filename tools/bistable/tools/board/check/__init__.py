@@ -18,6 +18,7 @@ from bistable.tools.board.check.starting import check_starting
 from bistable.tools.board.check.storage import check_storage
 from bistable.tools.board.check.system import check_system
 from bistable.tools.board.check.uboot import check_uboot
+from bistable.tools.board.check.vendor import check_vendor
 from bistable.tools.board.model import Board
 from bistable.tools.board.render.layoutfile import rendered_layout
 from bistable.tools.disk.geometry import place
@@ -31,6 +32,7 @@ CHECKS: Final[tuple[Callable[[Facts], Iterator[Finding]], ...]] = (
     check_places,
     check_rom,
     check_flash,
+    check_vendor,
     check_starting,
     check_memory,
     check_watchdog,
