@@ -60,7 +60,7 @@ class Volume:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UbiGeometry:
-    """The volumes; `blocks` are all of the partition, `reserved` those that UBI keeps, `leb` the bytes of one to use."""
+    """The volumes. `blocks` are all of the partition, of which UBI keeps `reserved`; `leb` is what one holds."""
 
     blocks: int
     leb: int
