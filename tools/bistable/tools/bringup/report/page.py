@@ -106,4 +106,17 @@ def _environment() -> "Environment":
         keep_trailing_newline=True,
     )
     environment.filters["duration"] = duration
+    environment.filters["words"] = _words
     return environment
+
+
+def _words(text: str) -> str:
+    """Return text as HTML, in which what stands between backquotes is code."""
+    from markupsafe import Markup, escape
+
+    pieces = [escape(piece) for piece in text.split("`")]
+    if len(pieces) % 2 == 0:
+        return escape(text)
+    return Markup("").join(
+        Markup("<code>{}</code>").format(piece) if number % 2 else piece for number, piece in enumerate(pieces)
+    )

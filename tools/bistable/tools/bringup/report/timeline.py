@@ -132,7 +132,7 @@ def _bar(phase: Phase, scale: float, top: float) -> Bar:
         x=_x(phase.start, scale),
         y=top + LANE * row + (LANE - BAR) / 2,
         width=round(max(LEAST, (phase.end - phase.start) * scale), 1),
-        words=f"{phase.lane.value}: {duration(phase.start)} to {duration(phase.end)}",
+        words=f"{phase.lane.value}: from {_clock(round(phase.start))}, for {duration(phase.end - phase.start)}",
     )
 
 
@@ -142,7 +142,7 @@ def _mark(event: Event, scale: float) -> Mark:
         EventKind.RESET: "reset by a switch",
         EventKind.SELF_RESET: "reset by the board itself",
     }.get(event.kind, event.what)
-    return Mark(kind=_MARKS[event.kind], x=_x(event.at, scale), words=f"{what}, at {duration(event.at)}")
+    return Mark(kind=_MARKS[event.kind], x=_x(event.at, scale), words=f"{what}, at {_clock(round(event.at))}")
 
 
 def _ticks(seconds: float, scale: float) -> Iterator[Tick]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from bistable.artifact.errors import RejectedError, RequestError
-from bistable.artifact.extract import Layout, extract_artifact
+from bistable.artifact.extract import Layout, Present, extract_artifact
 from bistable.artifact.image import ImageKind
 from bistable.artifact.image.ext.superblock import OFFSET, SIZE, parse_superblock
 from bistable.artifact.image.model import EXT_KINDS
@@ -19,6 +19,7 @@ from bistable.tools.disk.partitions import Found, read_table
 from bistable.tools.disk.sparse import copy_into, copy_part
 
 _SLOT_NAME: Final = "slot.img"
+_PAYLOAD: Final = "payload"
 _SQUASHFS_HEAD: Final = 96
 _SQUASHFS_USED: Final = slice(40, 48)
 """Where a squashfs superblock says how many bytes it all is."""
@@ -98,13 +99,13 @@ def slot_of_artifact(artifact: Path, folder: Path) -> Path:
         RejectedError: it is damaged.
     """
     with _opened(artifact) as file:
-        extracted = extract_artifact(file, Layout(files=folder))
+        extracted = extract_artifact(file, Layout(files=folder / _PAYLOAD), present=Present.REPLACE)
     if len(extracted.files) != 1:
         raise RequestError(
             f"cannot use {artifact.name}: it holds {len(extracted.files)} files, not one root file system",
             hint="`bistable artifact show` tells what it holds",
         )
-    return extracted.files[0].rename(folder / _SLOT_NAME)
+    return extracted.files[0].replace(folder / _SLOT_NAME)
 
 
 def _used(disk: BinaryIO, partition: Found, name: str) -> int:
