@@ -1,6 +1,8 @@
 """The rendered files that lie beside the boards are those that are rendered, and everything can be made of them."""
 
 import re
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -8,7 +10,7 @@ from typing import Final
 import pytest
 import yaml
 from disk_samples import DISK_TOOLS, build, small_root
-from image_samples import needs
+from image_samples import SBIN, needs
 from test_board_render import at_home
 
 from bistable.tools.board.catalogue import board_keys, catalogue_folder, find_board
@@ -188,7 +190,7 @@ def test_the_environment_of_a_new_disk_reads_back(key: str, tmp_path: Path) -> N
 
 def _shortest() -> list[str]:
     """Return one board of each flow that has a disk, the one with the smallest."""
-    sizes = {key: place(committed(key)).size for key in WITH_DISKS}
+    sizes = {key: place(board.layout).size for key, board in BOARDS.items() if board.layout is not None}
     flows = {BOARDS[key].boot.flow: key for key in sorted(WITH_DISKS, key=sizes.__getitem__, reverse=True)}
     return sorted(flows.values())
 
@@ -223,3 +225,21 @@ def test_a_disk_that_is_built_by_the_layout_is_a_good_one(key: str, tmp_path: Pa
     assert [(part.start, part.size) for part in report.partitions] == [
         (part.start, part.size) for part in built.geometry.partitions
     ]
+
+
+@needs("mkfs.ubifs", "ubinize", "mkimage")
+@pytest.mark.parametrize("key", [key for key, board in BOARDS.items() if board.ubi is not None])
+def test_the_commands_on_the_page_make_the_image_of_the_flash(key: str, tmp_path: Path) -> None:
+    (tmp_path / "board-integrations").symlink_to(catalogue_folder())
+    small_root(tmp_path / "rootfs")
+    page = (catalogue_folder() / key / "README.md").read_text()
+    commands = page.partition("## Build it")[2].partition("\n## ")[0]
+    script = "\n".join(
+        [
+            "set -eu",
+            *(line[4:] for line in commands.splitlines() if line.startswith("    ") and "kas build" not in line),
+        ]
+    )
+    environment = {"PATH": f"{Path(sys.executable).parent}:{SBIN}", "HOME": str(tmp_path)}
+    subprocess.run(["sh", "-c", script], cwd=tmp_path, env=environment, check=True, capture_output=True)
+    assert {"flash.ubi", "release-2.mender"} <= {path.name for path in tmp_path.iterdir()}

@@ -196,7 +196,11 @@ def _without(table: str) -> tuple[str, str]:
 
 
 def test_variables_say_all_of_the_disk() -> None:
-    found = {name: value for name, value in variables(board()).items() if name.startswith("BISTABLE_")}
+    of = board(
+        samples.DISK,
+        ('disk = "mmc 2"', 'disk = "mmc 2"\naddresses = { kernel_addr_r = "0x40480000", scriptaddr = "0x43000000" }'),
+    )
+    found = {name: value for name, value in variables(of).items() if name.startswith("BISTABLE_")}
     assert found == {
         "BISTABLE_DEVICE_TYPE": "acorn-2",
         "BISTABLE_BOOTLOADER": "uboot",
@@ -207,6 +211,7 @@ def test_variables_say_all_of_the_disk() -> None:
         "BISTABLE_KERNEL_ARGS": "console=ttymxc1,115200 rootwait panic=10",
         "BISTABLE_UBOOT_DISK": "mmc 2",
         "BISTABLE_UBOOT_WATCHDOG": "watchdog@30280000",
+        "BISTABLE_UBOOT_ADDRESSES": "kernel_addr_r=0x40480000 scriptaddr=0x43000000",
         "BISTABLE_PARTITION_TABLE": "gpt",
         "BISTABLE_DISK_SEED": "acorn-2",
         "BISTABLE_STORAGE_SIZE_MB": "7456",
@@ -223,7 +228,6 @@ def test_variables_say_all_of_the_disk() -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        ('disk = "mmc 2"', 'disk = "mmc 2"\naddresses = { kernel_addr_r = "0x40480000" }'),
         ('size = "2 GiB"', 'size = "2 GiB"\nfill = "first"'),
         ('erase-block = "4 MiB"', 'erase-block = "512 KiB"'),
         ('size = "4 MiB"', 'size = "4100 KiB"'),
@@ -362,7 +366,8 @@ def test_the_page_says_where_every_partition_lies() -> None:
     page = texts(of)["README.md"]
     for part in place(rendered_layout(of)).partitions:
         row = next(line for line in page.splitlines() if line.startswith(f"| {part.number} `{part.name}` "))
-        assert [cell.strip() for cell in row.split("|")[2:4]] == [size(part.start), size(part.size)]
+        wanted = size(part.size) if part.name != "data" else f"the rest, {part.size >> 20} MiB"
+        assert [cell.strip() for cell in row.split("|")[2:4]] == [size(part.start), wanted]
 
 
 def test_sizes_are_exact() -> None:
@@ -373,6 +378,7 @@ def test_the_page_says_what_is_in_front_of_the_partitions() -> None:
     page = " ".join(texts(board())["README.md"].split())
     assert "| `imx-boot` | 32 KiB |" in page
     assert "64 KiB from 4032 KiB on" in page
+    assert "512 bytes each, start at 72 MiB and 76 MiB of the disk" in page
 
 
 @pytest.mark.parametrize("flow", list(Flow))
@@ -411,7 +417,7 @@ def test_the_table_of_boards_has_a_row_for_each() -> None:
     (text,) = (content.decode() for content in render_catalogue([board(), board(samples.UBI)]).values())
     rows = [line for line in text.splitlines() if line.startswith("| [")]
     assert [row.split("|")[1].strip() for row in rows] == ["[Acorn 2](acorn-2)", "[Acorn 1](acorn-2)"]
-    assert "| NXP i.MX 8M Plus | `uboot` | emmc | arm64 | scarthgap, wrynose | checked |" in rows[0]
+    assert "| NXP i.MX 8M Plus | `uboot` | eMMC | arm64 | scarthgap, wrynose | checked |" in rows[0]
 
 
 def test_paragraphs_and_items_are_filled_and_tables_and_code_are_left_alone() -> None:

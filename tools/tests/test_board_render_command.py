@@ -1,10 +1,12 @@
 """`bistable board render`: what it writes, what it leaves alone, and what it says of a drift."""
 
+import json
 import os
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import board_samples as samples
+import jsonschema
 import pytest
 from commandline import Outcome, call_program
 from test_board_render import texts
@@ -14,6 +16,7 @@ from bistable.tools.board.load import load_board
 from bistable.tools.board.render import ChangeKind, changes, render_board, write_changes
 from bistable.tools.disk.tree import FolderTree
 
+SCHEMA = Path(__file__).resolve().parents[2] / "docs" / "reference" / "schemas" / "board.render.1.json"
 WKS = PurePosixPath("rendered/disk.wks")
 
 
@@ -225,6 +228,8 @@ def test_a_change_knows_its_kind(folder: Path) -> None:
 
 def test_programs_get_a_document(folder: Path) -> None:
     found: Any = render("--json", "--check", folder, code=1).document
+    if SCHEMA.exists():
+        jsonschema.validate(found, json.loads(SCHEMA.read_text()))
     assert found["schema"] == "bistable.board.render/1"
     assert found["check"] is True
     (one,) = found["folders"]

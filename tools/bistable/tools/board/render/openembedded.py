@@ -68,6 +68,8 @@ def _disk(layout: Layout) -> Iterator[tuple[str, str]]:
         yield "UBOOT_DISK", boot.disk
         if boot.watchdog is not None:
             yield "UBOOT_WATCHDOG", boot.watchdog
+        if boot.addresses:
+            yield "UBOOT_ADDRESSES", " ".join(f"{name}={address:#x}" for name, address in boot.addresses.items())
     yield from _partitions(layout)
 
 
@@ -100,7 +102,6 @@ def unspeakable(layout: Layout) -> bool:
             any(size is not None and size % MIB for size in sizes),
             (disk.size is None) == (layout.data.size is None),
             environment.size is not None or environment.offsets is not None,
-            bool(layout.boot.addresses),
             bool(layout.boot_files) or layout.data.files is not None,
             any(extra.content is not None for extra in layout.extras),
             layout.slots.fill is not Fill.BOTH,

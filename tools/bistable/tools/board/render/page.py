@@ -12,8 +12,9 @@ from bistable.tools.board.render.disk import DiskPlan
 from bistable.tools.board.render.flash import FlashPlan
 from bistable.tools.board.render.prose import reflowed
 from bistable.tools.board.render.templates import rendered
+from bistable.tools.board.render.vendor import installed
 from bistable.tools.boot.ubigeometry import ENVIRONMENTS, SCRIPT, partition_size, slot_volume
-from bistable.tools.disk.geometry import BOOT, DATA, ENVIRONMENT, SLOT_BOOTS, SLOTS
+from bistable.tools.disk.geometry import BOOT, DATA, ENVIRONMENT, SLOT_BOOTS, SLOTS, Partition
 
 _FLOWS: Final[Mapping[Flow, str]] = {
     Flow.UBOOT: "a boot script of U-Boot",
@@ -69,6 +70,9 @@ _MEANINGS: Final[Mapping[str, str]] = {
     "ubinize.cfg": "the volumes, for `ubinize`",
 }
 
+_MKIMAGE: Final[Mapping[str, str]] = {"amd64": "x86_64", "arm64": "arm64", "armhf": "arm", "riscv64": "riscv"}
+"""What mkimage calls processors."""
+
 _FOLDERS: Final[Mapping[str, str]] = {"scarthgap": "tmp-glibc", "wrynose": "tmp"}
 """TMPDIR by the series, without a distribution."""
 
@@ -89,6 +93,8 @@ def page(board: Board, disk: DiskPlan | None, flash: FlashPlan | None, files: Se
         "chooser": _FLOWS[board.boot.flow],
         "status": _STATUSES[board.status],
         "place": f"{CATALOGUE}/{board.key}",
+        "image_is": "the disk image" if disk is not None else "`flash.ubi`" if flash is not None else "the vendor's",
+        "handler": None if board.vendor is None else installed(board.vendor),
         "names_image": any("IMAGE" in step for step in board.steps),
         **({} if board.yocto is None else _deployed(board.yocto)),
         "makes_disk": openembedded.makes_disk(board),
@@ -138,9 +144,16 @@ def _partitions(board: Board, disk: DiskPlan) -> Iterator[dict[str, object]]:
             "number": part.number,
             "name": part.name,
             "start": size(part.start),
-            "size": size(part.size),
+            "size": _size(disk, part),
             "holds": _holds(board, disk, part.name),
         }
+
+
+def _size(disk: DiskPlan, part: Partition) -> str:
+    """Return the size of a partition; one that takes the rest of the disk has no round one."""
+    if part.name == DATA and disk.layout.data.size is None:
+        return f"the rest, {part.size // MIB} MiB"
+    return size(part.size)
 
 
 def _holds(board: Board, disk: DiskPlan, name: str) -> str:
@@ -169,6 +182,9 @@ def _flash(flash: FlashPlan) -> dict[str, object]:
     """Return what the page says of raw flash: partitions of it, and the volumes in one of them."""
     plan, geometry = flash.plan, flash.geometry
     return {
+        "mkfs": " ".join(flash.made.mkfs_arguments),
+        "mkimage": _MKIMAGE[plan.architecture],
+        "ubinize": " ".join(flash.made.ubinize_arguments),
         "partition": plan.partition,
         "leb": size(geometry.leb),
         "reserved": geometry.reserved,

@@ -25,12 +25,17 @@ def vendor_files(board: Board, vendor: Vendor) -> dict[PurePosixPath, bytes]:
             f"cannot render {board.key}: there is no program {quoted(vendor.handler)} that knows a boot loader",
             hint=f"{suggestion(vendor.handler, known)}; another one goes into {HANDLERS} of the templates",
         )
-    values = {"board": board, "vendor": vendor}
+    values = {"board": board, "vendor": vendor, "handler": installed(vendor)}
     return {
         PurePosixPath(vendor.handler): rendered(f"{HANDLERS}/{vendor.handler}", values),
         TABLE: rendered("vendor.fstab", values),
         BOOT: rendered("vendor.toml", values),
     }
+
+
+def installed(vendor: Vendor) -> str:
+    """Return where the program lies on the device: beside what is found by its name, which it may have in common."""
+    return f"/usr/lib/bistable/{vendor.handler}"
 
 
 def handlers() -> list[str]:
