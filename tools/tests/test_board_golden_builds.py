@@ -124,6 +124,16 @@ def test_local_conf_requires_a_file_that_is_there(name: str, dumps: dict[str, An
     )
 
 
+@pytest.mark.parametrize("machine", sorted(path.stem for path in (LAYER / "kas/machine").glob("*.yml")))
+def test_runqemu_starts_machines_of_qemu_as_with_the_files_of_the_layer(machine: str) -> None:
+    import yaml
+
+    said = yaml.safe_load((LAYER / f"kas/machine/{machine}.yml").read_text())
+    wanted = set(re.findall(r"^QB_.*$", said["local_conf_header"]["machine"], re.MULTILINE))
+    assert wanted
+    assert wanted <= set(path_of(machine, "bistable.conf").read_text().splitlines())
+
+
 # --- bitbake
 
 

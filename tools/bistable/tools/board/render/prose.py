@@ -7,8 +7,8 @@ from typing import Final
 _WIDTH: Final = 120
 _NOT_PROSE: Final = re.compile(r"[|#<]|    |```")
 _ITEM: Final = re.compile(r"(?:-|[0-9]+\.) ")
-_CODE: Final = re.compile(r"`[^`]*`|\]\([^)]*\)")
-"""What stays in one line, so that it can be copied; and addresses."""
+_CODE: Final = re.compile(r"`[^`]*`|\[[^]]*\]\([^)]*\)")
+"""What stays in one line, so that it can be copied; and links."""
 
 _KEPT: Final = "\0"
 _BLANKS: Final = re.compile(r"\n{3,}")
