@@ -266,6 +266,7 @@ def test_kas_gets_the_layers_of_the_board_at_their_commits() -> None:
         said = yaml.safe_load(found[f"rendered/kas/{series}.yml"])
         assert said["header"] == {"version": 18, "includes": [f"meta-ota/kas/include/{series}.yml"]}
         assert said["machine"] == "acorn-2"
+        assert "/board-integrations/acorn-2/rendered/bistable.conf" in said["local_conf_header"]["board"]
         assert said["repos"] == {
             "meta-acorn": {
                 "url": "https://git.example.com/meta-acorn",
@@ -279,6 +280,12 @@ def test_kas_gets_the_layers_of_the_board_at_their_commits() -> None:
 def test_a_repository_that_is_a_layer_itself_has_no_list_of_layers() -> None:
     of = board(samples.DISK, ('layers = ["meta-acorn-bsp"]\n', ""))
     assert "layers" not in yaml.safe_load(texts(of)["rendered/kas/wrynose.yml"])["repos"]["meta-acorn"]
+
+
+def test_a_commit_is_no_number_for_kas() -> None:
+    digits = "1234567890" * 4
+    of = board(samples.DISK, ("123456789abcdef0123456789abcdef012345678", digits))
+    assert yaml.safe_load(texts(of)["rendered/kas/wrynose.yml"])["repos"]["meta-acorn"]["commit"] == digits
 
 
 # --- machines
