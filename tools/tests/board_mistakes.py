@@ -166,7 +166,7 @@ UNREADABLE = (
 
 UNFIT = (
     # storage and places
-    ("slots too large", DISK, '"2 GiB"', '"4 GiB"', E, "[disk]", "cannot lay out acorn-2"),
+    ("slots too large", DISK, '"2 GiB"', '"4 GiB"', E, "[disk] size", "cannot lay out acorn-2"),
     (
         "a disk larger than the storage",
         DISK,
@@ -191,7 +191,15 @@ UNFIT = (
     ("UBI without NAND", UBI, 'kind = "nand"', 'kind = "emmc"', E, "[storage] kind", "uboot-ubi"),
     ("another interface in U-Boot", DISK, '"mmc 2"', '"usb 0"', E, "[boot] disk", 'write disk = "mmc 0"'),
     ("another number in U-Boot", DISK, '"mmc 2"', '"mmc 1"', W, "[boot] disk", "number differently"),
-    ("a name of the disk that U-Boot does not have", DISK, '"mmc 2"', '"mmc2"', E, "[boot]", "interface and number"),
+    (
+        "a name of the disk that U-Boot does not have",
+        DISK,
+        '"mmc 2"',
+        '"mmc2"',
+        E,
+        "[boot] disk",
+        "interface and number",
+    ),
     (
         "a small erase block",
         DISK,
@@ -247,10 +255,30 @@ UNFIT = (
         "[uboot] environment",
         "CONFIG_ENV_OFFSET",
     ),
-    ("a first stage in the partition table", DISK, '"32 KiB" }', '"1 KiB" }', E, "[disk]", 'table = "mbr"'),
+    ("a first stage in the partition table", DISK, '"32 KiB" }', '"1 KiB" }', E, "[blobs] at", 'table = "mbr"'),
     ("a first stage for the sister", DISK, '"32 KiB" }', '"33 KiB" }', E, "[blobs] at", 'write "32 KiB"'),
-    ("copies in one erase block", QEMU, '"1 MiB"]', '"4 KiB"]', E, "[disk]", "share an erase block"),
-    ("a copy behind nothing", QEMU, '"1 MiB"]', '"100"]', E, "[disk]", "no whole sectors"),
+    ("copies in one erase block", QEMU, '"1 MiB"]', '"4 KiB"]', E, "[environment] offsets", "share an erase block"),
+    ("a copy behind nothing", QEMU, '"1 MiB"]', '"100"]', E, "[environment] offsets", "no whole sectors"),
+    (
+        "two files at one place",
+        DISK,
+        '"32 KiB" }',
+        '"32 KiB", "u-boot.itb" = "32 KiB" }',
+        E,
+        "[blobs] at",
+        "starts there, too",
+    ),
+    ("a file behind the end of files", DISK, 'end = "8 MiB"', 'end = "32 KiB"', E, "[blobs] at", "write a larger end"),
+    ("files whose sizes nobody knows", DISK, 'end = "8 MiB"\n', "", E, "[blobs] at", "write [blobs] end"),
+    (
+        "a file that is not there",
+        DISK,
+        'size = "64 MiB"',
+        'size = "64 MiB"\nfiles = { "a" = "b/c" }',
+        E,
+        "[boot-partition] files",
+        "/boards/acorn-2/b/c",
+    ),
     # what is started
     (
         "a loader for other processors",

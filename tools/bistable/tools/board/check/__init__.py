@@ -11,7 +11,7 @@ from bistable.tools.board.check.finding import Facts, Finding, Level
 from bistable.tools.board.check.flash import check_flash
 from bistable.tools.board.check.memory import check_memory
 from bistable.tools.board.check.openembedded import check_openembedded
-from bistable.tools.board.check.places import check_places
+from bistable.tools.board.check.places import check_places, lay_out
 from bistable.tools.board.check.roms import check_rom
 from bistable.tools.board.check.root import Root, open_root
 from bistable.tools.board.check.starting import check_starting
@@ -19,9 +19,10 @@ from bistable.tools.board.check.storage import check_storage
 from bistable.tools.board.check.system import check_system
 from bistable.tools.board.check.uboot import check_uboot
 from bistable.tools.board.check.vendor import check_vendor
+from bistable.tools.board.check.whole import check_whole
 from bistable.tools.board.model import Board
 from bistable.tools.board.render.layoutfile import rendered_layout
-from bistable.tools.disk.geometry import place
+from bistable.tools.disk.layout.model import Layout
 
 __all__ = ["Finding", "Level", "Root", "check_board", "open_root"]
 
@@ -52,10 +53,22 @@ def check_board(board: Board, *, root: Root | None = None, uboot_config: str | N
     facts = Facts(board=board, root=root, configuration=configuration)
     found: list[Finding] = []
     if board.layout is not None:
-        try:
-            layout = rendered_layout(board)
-            facts = replace(facts, layout=layout, geometry=place(layout))
-        except RequestError as e:
-            found.append(facts.error("disk", None, e.what, e.hint or "correct the layout"))
+        layout = _with_watchdog(board) or board.layout
+        geometry = lay_out(facts, layout)
+        if isinstance(geometry, Finding):
+            found.append(geometry)
+        else:
+            facts = replace(facts, layout=layout, geometry=geometry)
     found += [finding for check in CHECKS for finding in check(facts)]
+    # It would say the same again, in other words.
+    if not any(finding.level is Level.ERROR for finding in found):
+        found += check_whole(facts)
     return tuple(sorted(found, key=lambda finding: (finding.line or 0, finding.level)))
+
+
+def _with_watchdog(board: Board) -> Layout | None:
+    """Return the layout that is rendered, with all that other tables say; None: it cannot be, as is found elsewhere."""
+    try:
+        return rendered_layout(board)
+    except RequestError:
+        return None

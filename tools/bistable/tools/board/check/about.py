@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from bistable.tools.board.check.finding import Facts, Finding
-from bistable.tools.board.model import UBOOTS, Status
+from bistable.tools.board.model import UBOOTS, Flow, Status
 from bistable.tools.disk.layout.model import ExtraKind
 
 _WORD: Final = re.compile(r"[A-Za-z0-9._+-]+")
@@ -146,6 +146,13 @@ def check_qemu(facts: Facts) -> Iterator[Finding]:
             "firmware",
             f"the loader is {board.boot.flow.value}, and this is U-Boot",
             "write firmware = { code = ..., variables = ... } of UEFI",
+        )
+    if board.boot.flow is Flow.EFI and "variables" not in qemu.firmware:
+        yield facts.error(
+            "qemu",
+            "firmware",
+            "the firmware chooses the slot by its variables, and keeps none here",
+            "write firmware = { code = ..., variables = ... }",
         )
     if qemu.watchdog is not None and board.watchdog is None:
         yield facts.error(

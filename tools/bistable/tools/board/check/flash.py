@@ -4,12 +4,9 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from bistable.artifact.errors import RequestError
 from bistable.tools.board.check.finding import Facts, Finding
 from bistable.tools.board.model import Mtd, Nand, Ubi
-from bistable.tools.board.render.flash import plan_flash, ubi_plan
 from bistable.tools.board.sizes import bytes_text
-from bistable.tools.boot.ubichecks import check_ubi
 
 _ADDED: Final = ("ubi.mtd=", "mtdparts=", "rootfstype=")
 
@@ -19,16 +16,11 @@ def check_flash(facts: Facts) -> Iterator[Finding]:
     ubi = facts.board.ubi
     if ubi is None:
         return
-    found = [*_chip(facts, ubi.nand), *_partitions(facts, ubi.nand), *_environment(facts, ubi), *_arguments(facts)]
-    yield from found
+    yield from _chip(facts, ubi.nand)
+    yield from _partitions(facts, ubi.nand)
+    yield from _environment(facts, ubi)
+    yield from _arguments(facts)
     yield from _device(facts, ubi)
-    # It would say the same, for the whole of it.
-    if not found:
-        try:
-            check_ubi(ubi_plan(facts.board, ubi))
-            plan_flash(facts.board, ubi)
-        except RequestError as e:
-            yield facts.error("ubi", None, e.what, e.hint or "correct it")
 
 
 def _chip(facts: Facts, nand: Nand) -> Iterator[Finding]:

@@ -1,13 +1,15 @@
 """Where everything lies on a disk: that it fits, and that nothing lies on anything else."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
+from bistable.artifact.errors import RequestError
 from bistable.artifact.limits import KIB, MIB
 from bistable.tools.board.check.finding import Facts, Finding
 from bistable.tools.board.model import Flow, OwnEnvironment, StorageKind
 from bistable.tools.board.sizes import bytes_text
-from bistable.tools.disk.geometry import GPT_HEAD, MBR_HEAD, Geometry
+from bistable.tools.disk.blobs import blobs_end
+from bistable.tools.disk.geometry import ENVIRONMENTS, GPT_HEAD, MBR_HEAD, Geometry, environment_copies, place
 from bistable.tools.disk.layout.model import Layout, TableKind
 
 _CARDS: Final = frozenset({StorageKind.EMMC, StorageKind.SD})
@@ -19,6 +21,28 @@ _SOLD: Final = frozenset({4, 8, 16, 32, 64, 128, 256, 512})
 """Numbers of gigabytes that storage is sold by; it has less than as many GiB."""
 
 
+def lay_out(facts: Facts, layout: Layout) -> Geometry | Finding:
+    """Return where everything lies; or why it cannot be laid out, at the key that has to be corrected."""
+    steps: tuple[tuple[str, str, Callable[[], object], str], ...] = (
+        ("blobs", "at", lambda: blobs_end(layout, _head(layout)), 'put the file there, or write [blobs] end = "..."'),
+        ("environment", "offsets", lambda: _copies(layout), "leave it out"),
+    )
+    for table, key, step, hint in steps:
+        try:
+            step()
+        except RequestError as e:
+            return facts.error(table, key, e.what, e.hint or hint)
+    try:
+        return place(layout)
+    except RequestError as e:
+        return facts.error("disk", "size", e.what, e.hint or "make it larger, or the partitions smaller")
+
+
+def _copies(layout: Layout) -> None:
+    if layout.boot.loader in ENVIRONMENTS:
+        environment_copies(layout)
+
+
 def check_places(facts: Facts) -> Iterator[Finding]:
     """Yield what is wrong with the places on the disk."""
     layout, geometry = facts.layout, facts.geometry
@@ -27,7 +51,7 @@ def check_places(facts: Facts) -> Iterator[Finding]:
     yield from _capacity(facts, geometry)
     yield from _erase_block(facts, layout)
     yield from _own_environment(facts, layout, geometry)
-    yield from _blobs(facts, layout, geometry)
+    yield from _contents(facts, layout)
 
 
 def _capacity(facts: Facts, geometry: Geometry) -> Iterator[Finding]:
@@ -115,32 +139,20 @@ def _taken(layout: Layout, geometry: Geometry) -> Iterator[tuple[str, int, int]]
     yield "the end of the disk", geometry.size, 1 << 63
 
 
-def _blobs(facts: Facts, layout: Layout, geometry: Geometry) -> Iterator[Finding]:
-    first = geometry.partitions[0].start
-    before: dict[int, str] = {}
-    for blob in sorted(layout.blobs, key=lambda blob: blob.offset):
-        name = blob.file.name
-        if blob.offset in before:
+def _contents(facts: Facts, layout: Layout) -> Iterator[Finding]:
+    """Yield files and directories of this machine that are not there."""
+    wanted = [("boot-partition", "files", path) for path in layout.boot_files.values()]
+    wanted += [("data", "files", layout.data.files)] if layout.data.files is not None else []
+    wanted += [
+        (f"extra.{extra.name}", "content", extra.content) for extra in layout.extras if extra.content is not None
+    ]
+    for table, key, path in wanted:
+        if not path.exists():
             yield facts.error(
-                "blobs", "at", f"{before[blob.offset]} and {name} start at the same place", "give one another place"
-            )
-        before[blob.offset] = name
-        if blob.offset < _head(layout):
-            table = "GPT" if layout.disk.table is TableKind.GPT else "MBR"
-            yield facts.error(
-                "blobs",
-                "at",
-                f"{name} at {bytes_text(blob.offset)} lies in the partition table: a {table} takes the first "
-                f"{_head(layout)} bytes",
-                'write where the ROM of the processor looks for it; [disk] table = "mbr" takes 512 bytes only',
-            )
-        elif blob.offset >= first:
-            yield facts.error(
-                "blobs",
-                "at",
-                f"{name} at {bytes_text(blob.offset)} lies behind the start of the first partition at "
-                f"{bytes_text(first)}",
-                f"write [blobs] end, larger than {bytes_text(blob.offset)}",
+                table,
+                key,
+                f"{path.resolve()} is not there",
+                "paths start in the folder of the board; put it there, or leave it to --set of `bistable image build`",
             )
 
 

@@ -4,11 +4,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from bistable.artifact.errors import RequestError
 from bistable.tools.board.check.finding import Facts, Finding
 from bistable.tools.board.model import UBOOTS, Flow, StorageKind
-from bistable.tools.boot.checks import check_plan
-from bistable.tools.disk.geometry import boot_plan
 
 _COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "amd64": ("zboot", "bzImage"),
@@ -51,26 +48,20 @@ def check_starting(facts: Facts) -> Iterator[Finding]:
     yield from _kernel(facts)
     yield from _devicetree(facts)
     yield from _arguments(facts)
-    if facts.layout is not None and facts.geometry is not None:
-        try:
-            check_plan(boot_plan(facts.layout, facts.geometry))
-        except RequestError as e:
-            yield facts.error("boot", None, e.what, e.hint or "correct it")
 
 
 def _kernel(facts: Facts) -> Iterator[Finding]:
     boot = facts.board.boot
-    command, right = _COMMANDS[boot.architecture]
-    name = boot.kernel.name
-    here = f"{boot.architecture} it is {right}, here" if boot.flow is not Flow.CUSTOM else right
     if boot.flow is Flow.CUSTOM:
         return
+    command, right = _COMMANDS[boot.architecture]
+    name = boot.kernel.name
     if _WRAPPED.fullmatch(name):
         yield facts.error(
             "boot",
             "kernel",
             f"{name} is a kernel in a wrapper for `bootm`, which nothing here calls",
-            f"build the plain kernel and write its name: for {here} KERNEL_IMAGETYPE of OpenEmbedded",
+            f"write {boot.kernel.with_name(right)}, the plain kernel; OpenEmbedded builds what KERNEL_IMAGETYPE says",
         )
         return
     plain = name.removesuffix(next((suffix for suffix in _PACKED if name.endswith(suffix)), ""))

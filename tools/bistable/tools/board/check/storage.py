@@ -60,7 +60,15 @@ def _interface(facts: Facts, disk: str) -> Iterator[Finding]:
     storage = facts.board.storage
     allowed = _INTERFACES.get(storage.kind, ())
     words = disk.split()
-    if allowed and words and words[0] not in allowed:
+    if not re.fullmatch(r"[a-z]+ [0-9]", disk):
+        yield facts.error(
+            "boot",
+            "disk",
+            f"{disk!r} is not how U-Boot names a disk: by interface and number",
+            f'write disk = "{allowed[0] if allowed else "mmc"} 0"',
+        )
+        return
+    if allowed and words[0] not in allowed:
         yield facts.error(
             "boot",
             "disk",
@@ -69,7 +77,7 @@ def _interface(facts: Facts, disk: str) -> Iterator[Finding]:
         )
         return
     node = re.fullmatch(r"/dev/mmcblk([0-9]+)", storage.device)
-    if node and len(words) == 2 and words[1] != node[1]:
+    if node and words[1] != node[1]:
         yield facts.warning(
             "boot",
             "disk",
