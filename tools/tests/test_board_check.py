@@ -1,5 +1,7 @@
 """What does not fit together in a board is found, with its place and what would be right."""
 
+import gzip
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -171,3 +173,54 @@ def test_a_file_that_is_no_configuration_is_an_error() -> None:
 
 def test_a_board_without_uboot_needs_nothing_of_it() -> None:
     assert found(QEMU, uboot_config="CONFIG_ARM=y\n") == ()
+
+
+OWN = "CONFIG_ENV_IS_IN_MMC=y\nCONFIG_ENV_OFFSET=0x3f0000\nCONFIG_ENV_SIZE=0x10000\n"
+
+
+def of_environment(text: str, configuration: str) -> list[Finding]:
+    """Return what is found of U-Boot's own environment."""
+    findings = found(text, uboot_config=complete(rendered_config(text)) + configuration)
+    return [finding for finding in findings if finding.where.startswith("[uboot] environment")]
+
+
+def test_an_environment_of_uboots_own_where_the_board_says_is_right() -> None:
+    assert of_environment(DISK, OWN) == []
+
+
+@pytest.mark.parametrize(("old", "new"), [("0x3f0000", "0x400000"), ("0x3f0000", "4096"), ("0x10000", "0x20000")])
+def test_an_environment_of_uboots_own_elsewhere_is_an_error_with_both_places(old: str, new: str) -> None:
+    (finding,) = of_environment(DISK, OWN.replace(old, new))
+    assert (finding.level, finding.where) == (Level.ERROR, "[uboot] environment-offset")
+    assert "the board says 0x3f0000 to 0x400000" in finding.what
+
+
+def test_an_environment_of_uboots_own_on_something_else_is_an_error() -> None:
+    (finding,) = of_environment(DISK, OWN.replace("MMC", "SPI_FLASH"))
+    assert "keeps an environment of its own in: spi-flash; the board says mmc" in finding.what
+    assert finding.hint == 'write environment = "spi-flash"'
+
+
+@pytest.mark.parametrize("name", ["SYS_MMC_ENV_PART", "ENV_MMC_EMMC_HW_PARTITION"])
+def test_a_hardware_partition_of_the_emmc_is_not_where_the_slots_are(name: str) -> None:
+    (finding,) = of_environment(DISK, f"{OWN}CONFIG_{name}=1\n")
+    assert "in: mmc-boot0" in finding.what
+
+
+def test_an_environment_that_the_board_does_not_mention_is_an_error() -> None:
+    text = changed(DISK, ('environment = "mmc"\nenvironment-offset = "4032 KiB"\nenvironment-size = "64 KiB"\n', ""))
+    (finding,) = of_environment(text, OWN)
+    assert "the board does not say where" in finding.what
+
+
+def test_with_the_environment_of_the_slots_there_is_none_of_its_own() -> None:
+    text = changed(DISK, ('loader = "uboot"', 'loader = "uboot-environment"'))
+    assert of_environment(text, "CONFIG_ENV_IS_IN_MMC=y\n") == []
+
+
+@pytest.mark.parametrize(("key", "name"), [("qemuarm64", "qemu_arm64"), ("qemuarm", "qemu_arm")])
+def test_the_uboot_of_debian_that_qemu_boots_has_what_the_script_needs(key: str, name: str) -> None:
+    path = Path(f"/usr/share/doc/u-boot-qemu/configs/config.{name}.gz")
+    if not path.exists():
+        pytest.skip("u-boot-qemu is not installed")
+    assert check_board(find_board(key), uboot_config=gzip.decompress(path.read_bytes()).decode()) == ()

@@ -101,7 +101,7 @@ def test_examples_of_keys_fit_the_schema(shape: str) -> None:
 
 
 @given(data=st.data(), sample=st.sampled_from(sorted(SAMPLES)))
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=400, deadline=None)
 def test_what_the_schema_refuses_the_loader_refuses(data: st.DataObject, sample: str) -> None:
     content = tomllib.loads(SAMPLES[sample])
     for _ in range(data.draw(st.integers(1, 2))):

@@ -11,6 +11,7 @@ from bistable.tools.board.check.finding import Facts, Finding, Level
 from bistable.tools.board.check.flash import check_flash
 from bistable.tools.board.check.memory import check_memory
 from bistable.tools.board.check.openembedded import check_openembedded
+from bistable.tools.board.check.ownenvironment import check_own_environment
 from bistable.tools.board.check.places import check_places, lay_out
 from bistable.tools.board.check.roms import check_rom
 from bistable.tools.board.check.root import Root, open_root
@@ -40,6 +41,7 @@ CHECKS: Final[tuple[Callable[[Facts], Iterator[Finding]], ...]] = (
     check_openembedded,
     check_qemu,
     check_uboot,
+    check_own_environment,
     check_system,
 )
 
