@@ -299,6 +299,7 @@ UNFIT = (
         "Raspberry Pi",
     ),
     ("a uImage", DISK, "/boot/Image", "/boot/uImage", E, "[boot] kernel", "bootm"),
+    ("a uImage with a version", DISK, "/boot/Image", "/boot/uImage-6.6", E, "[boot] kernel", "bootm"),
     ("a FIT image", DISK, "/boot/Image", "/boot/fitImage", E, "[boot] kernel", "KERNEL_IMAGETYPE"),
     ("a zImage on arm64", DISK, "/boot/Image", "/boot/zImage", E, "[boot] kernel", "write /boot/Image"),
     (

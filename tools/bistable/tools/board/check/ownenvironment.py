@@ -59,7 +59,7 @@ def _places(facts: Facts, own: OwnEnvironment, options: Mapping[str, str]) -> It
         yield facts.error(
             "uboot",
             "environment-offset",
-            f"by its configuration U-Boot keeps its own environment at {offset:#x} to {offset + size:#x}, and the board "
+            f"by its configuration U-Boot keeps its own environment at {offset:#x} to {offset + size:#x}, the board "
             f"says {own.offset:#x} to {own.offset + own.size:#x}",
             "write CONFIG_ENV_OFFSET and CONFIG_ENV_SIZE",
         )

@@ -15,7 +15,7 @@ _COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
 }
 """Architecture -> the command of U-Boot, and what the kernel's build calls the file that it takes."""
 
-_WRAPPED: Final = re.compile(r"uimage|fitimage|.*\.itb|.*\.fit", re.IGNORECASE)
+_WRAPPED: Final = re.compile(r"(uimage|fitimage)([-.].*)?|.*\.(itb|fit)", re.IGNORECASE)
 _BUILT: Final = re.compile(r"(bz|z|vmlinu)?image(?![a-z])|vmlinux", re.IGNORECASE)
 _PACKED: Final = (".gz", ".bz2", ".lz4", ".lzma", ".lzo", ".xz", ".zst")
 _ARCHITECTURES: Final[Mapping[Flow, frozenset[str]]] = {
@@ -91,7 +91,7 @@ def _devicetree(facts: Facts) -> Iterator[Finding]:
             yield facts.warning(
                 "boot",
                 "devicetree",
-                "Linux gets the device tree of U-Boot, which no update replaces and seldom has all that Linux needs",
+                "Linux gets the device tree of U-Boot: no update replaces it, and it seldom has all that Linux needs",
                 'add devicetree = "/boot/NAME.dtb" as the kernel\'s build calls it (KERNEL_DEVICETREE); or say among '
                 "[board] limits where the device tree is from",
             )
@@ -120,7 +120,7 @@ def _arguments(facts: Facts) -> Iterator[Finding]:
     for word in words:
         if word.startswith(("root=", "bistable.slot=")):
             yield facts.error(
-                "boot", "arguments", f"{word}: the boot loader adds it, other for each slot", "leave it out"
+                "boot", "arguments", f"{word}: the boot loader adds it, another one for each slot", "leave it out"
             )
     panic = next((word.partition("=")[2] for word in words if word.startswith("panic=")), "0")
     if not re.fullmatch(r"-?[0-9]+", panic) or int(panic) == 0:
