@@ -94,8 +94,8 @@ def form(table: Table, key: Key) -> str:
     place = f"{table.name}.{key.name}"
     if place in RANGES:
         return "a whole number from {} to {}".format(*RANGES[place])
-    # The form is said in Markdown, where quotes stay quotes.
-    return key.form.value
+    words: str = key.form.value
+    return words
 
 
 def code(text: str) -> str:
