@@ -26,6 +26,7 @@ from bistable.artifact.spec import (
     to_request,
 )
 from bistable.artifact.spec.schema import Form
+from bistable.artifact.spec.text import BuildText
 
 DOCS: Final = Path(__file__).resolve().parents[2] / "docs" / "reference"
 BASE: Final = Path("/base")
@@ -231,6 +232,21 @@ def test_a_wrong_setting_is_an_error(name: str, value: str, what: str) -> None:
 
 
 # --- mistakes
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        (f"a = {'[' * 4000}", "it is not TOML: lists or tables are nested too deeply"),
+        (f"a = {'1' * 5000}\n", "it is not TOML: a number has too many digits"),
+        (f"a = 1\n{'b.' * 5000}c = 1\n", "line 2 has more than 8192 bytes"),
+    ],
+    ids=["nested", "digits", "dotted"],
+)
+def test_a_text_that_would_occupy_the_parser_is_refused(text: str, what: str) -> None:
+    with pytest.raises(RequestError) as caught:
+        BuildText(text.encode(), origin="release.toml")
+    assert caught.value.what == f"cannot use release.toml: {what}"
 
 
 @pytest.mark.parametrize(

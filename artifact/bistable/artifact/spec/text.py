@@ -10,6 +10,9 @@ from bistable.artifact.errors import RequestError
 from bistable.artifact.limits import MIB
 
 SIZE_LIMIT: Final = 1 * MIB
+LONGEST_LINE: Final = 8192
+"""Bytes. A key with very many dots takes minutes to read."""
+
 _VARIABLE: Final = re.compile(r"\$(\$\{|\{(?P<name>[^}]*)\}|\{)")
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _TABLE_LINE: Final = re.compile(r"""\s*\[\s*(?P<name>[^\[\]]+?)\s*\]\s*(?:#.*)?$""")
@@ -31,10 +34,17 @@ class BuildText:
             self._text = data.decode("utf-8")
         except UnicodeDecodeError:
             self.refuse("it is not text in UTF-8")
+        for number, line in enumerate(data.split(b"\n"), start=1):
+            if len(line) > LONGEST_LINE:
+                self.refuse(f"line {number} has more than {LONGEST_LINE} bytes")
         try:
             self.document: dict[str, Any] = tomllib.loads(self._text)
         except tomllib.TOMLDecodeError as e:
             self.refuse(f"it is not TOML: {_lowered(str(e))}", hint="strings stand in quotes, tables begin with [name]")
+        except RecursionError:
+            self.refuse("it is not TOML: lists or tables are nested too deeply")
+        except ValueError:
+            self.refuse("it is not TOML: a number has too many digits")
 
     def refuse(
         self, why: str, *, table: str | None = None, key: str | None = None, hint: str | None = None

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from bistable.artifact.errors import RequestError, quoted
+from bistable.artifact.errors import quoted
 from bistable.artifact.spec.text import BuildText, suggestion
 from bistable.tools.board import schema
 from bistable.tools.board.patterns import ANYTHING, NAMES, RANGES, TEXTS, WEB, Pattern
@@ -14,7 +14,6 @@ from bistable.tools.disk.layout.schema import EXTRA, TABLES, Form, Key, Table
 _LONGEST: Final = 2048
 """Characters of one text: more than any of them needs, and few enough for a number to be written out."""
 
-_LONGEST_LINE: Final = 4 * _LONGEST
 _LARGEST: Final = 1 << 31
 _DEEPEST: Final = 5
 """Tables in tables: `[layer.NAME]` is three deep with its keys."""
@@ -26,16 +25,7 @@ def bounded_text(data: bytes, origin: str) -> BuildText:
     Raises:
         RequestError: there is none, or it is beyond these bounds.
     """
-    for number, line in enumerate(data.split(b"\n"), start=1):
-        # A key with very many dots takes minutes to read.
-        if len(line) > _LONGEST_LINE:
-            raise RequestError(f"cannot use {origin}: line {number} has more than {_LONGEST_LINE} bytes")
-    try:
-        text = BuildText(data, origin=origin)
-    except RecursionError as e:
-        raise RequestError(f"cannot use {origin}: it is not TOML: lists or tables are nested too deeply") from e
-    except ValueError as e:
-        raise RequestError(f"cannot use {origin}: it is not TOML: a number has too many digits") from e
+    text = BuildText(data, origin=origin)
     for name, content in text.document.items():
         _check_name(text, name, None)
         _check_bounds(text, name, None, content, 1)

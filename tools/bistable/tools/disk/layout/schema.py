@@ -9,7 +9,7 @@ from typing import Final
 from bistable.tools.boot.plan import Loader
 from bistable.tools.disk.layout.model import ExtraKind, Fill, TableKind
 
-_SIZE: Final = re.compile(r"([0-9]+)\s*([A-Za-z]*)", re.ASCII)
+_SIZE: Final = re.compile(r"([0-9]{1,20})\s*([A-Za-z]*)", re.ASCII)
 UNITS: Final = {"": 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 REST: Final = "rest"
 
