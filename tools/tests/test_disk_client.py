@@ -53,8 +53,14 @@ exec(open(root + "/usr/bin/bistablectl").read())
 
 def test_the_client_runs_from_where_it_was_put(root: Path) -> None:
     install_client(root)
-    command = [sys.executable, "-I", "-c", RUN, str(root), str(root / PACKAGES)]
+    # Without site-packages: on a device there is nothing of how this computer has installed it.
+    command = [sys.executable, "-I", "-S", "-c", RUN, str(root), str(root / PACKAGES)]
     assert VERSION in subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def test_nothing_of_the_client_asks_for_a_package_that_was_never_installed() -> None:
+    asking = [path for path, content in client_source().code.items() if b"importlib.metadata" in content]
+    assert [path for path in asking if path.parts[1] == "client"] == []
 
 
 def test_units_modules_and_policies_are_where_the_distribution_looks(root: Path) -> None:

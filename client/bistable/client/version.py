@@ -1,4 +1,4 @@
-"""Which version this is. Asking what is installed would take a service a megabyte of memory."""
+"""Which version this is. On a device that has our files alone there is no package to ask, and asking takes memory."""
 
 from typing import Final
 

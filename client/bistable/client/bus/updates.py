@@ -4,7 +4,6 @@ import os
 import re
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from functools import cached_property
 from typing import Any, Final
 
 from bistable.artifact.errors import BistableError, quoted
@@ -18,6 +17,7 @@ from bistable.client.bus.properties import GETTERS, VERSION, text
 from bistable.client.bus.served import Answer
 from bistable.client.errors import UsageError
 from bistable.client.model import Point
+from bistable.client.version import VERSION as CLIENT_VERSION
 
 NEEDS: Final[Mapping[str, Kind | None]] = {
     "Check": Kind.CHECK,
@@ -68,13 +68,6 @@ class UpdatesObject:
             "CollectSupportBundle": self._collect_support_bundle,
         }
 
-    @cached_property
-    def _version(self) -> str:
-        # Only when somebody asks: what it takes to look that up is a tenth of an idle daemon's memory.
-        from importlib.metadata import version
-
-        return version("bistable")
-
     @property
     def interface(self) -> Interface:
         """The interface."""
@@ -96,7 +89,7 @@ class UpdatesObject:
 
     def value(self, name: str) -> Any:
         """Return a property."""
-        return self._version if name == VERSION else GETTERS[name](self._service.view())
+        return CLIENT_VERSION if name == VERSION else GETTERS[name](self._service.view())
 
     async def _check(self, _caller: Caller) -> Answer:
         await self._service.check()

@@ -14,6 +14,7 @@ from typing import Final, NoReturn, Protocol, cast
 from bistable.artifact.errors import BistableError
 from bistable.client.ctl import render
 from bistable.client.errors import ClientError, UsageError
+from bistable.client.version import VERSION
 
 INTERNAL: Final = 70
 INTERRUPTED: Final = 130
@@ -157,12 +158,10 @@ def command_module(name: str) -> Command:
 
 
 class _ShowVersion(argparse.Action):
-    """Shows the version, which is looked up only then: that takes longer than many a command."""
+    """Shows the version."""
 
     def __call__(self, *_: object) -> NoReturn:
-        from importlib.metadata import version
-
-        render.show_text(f"bistablectl {version('bistable')}")
+        render.show_text(f"bistablectl {VERSION}")
         raise SystemExit(0)
 
 

@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from platform import python_version
 from typing import Any, Final
@@ -21,6 +20,7 @@ from bistable.client.errors import ClientError, ProgramError
 from bistable.client.files import replacing
 from bistable.client.run import run
 from bistable.client.store import Store
+from bistable.client.version import VERSION
 
 LOG_SECONDS: Final = 30.0
 LOG_LINES: Final = "2000"
@@ -48,7 +48,7 @@ FILES: Final = (
 def collect(loaded: Loaded, device: Device) -> dict[str, str]:
     """Return name -> text of all parts; what cannot be had says why."""
     parts = {
-        "versions.txt": f"bistable {version('bistable')}, Python {python_version()}\n",
+        "versions.txt": f"bistable {VERSION}, Python {python_version()}\n",
         "settings.json": _tried(lambda: _json(_settings(loaded))),
         "doctor.json": _tried(
             lambda: _json([{**asdict(one), "grade": one.grade.value} for one in examine(loaded, device)])

@@ -1,13 +1,13 @@
 """bistablectl inventory."""
 
 import argparse
-from importlib.metadata import version
 
 from bistable.client.attributes import identity, inventory
 from bistable.client.ctl import render
 from bistable.client.ctl.session import device_of, looking
 from bistable.client.deployment.first import UNKNOWN
 from bistable.client.deployment.suit import NAME
+from bistable.client.version import VERSION
 
 DESCRIPTION = """Show what this device would tell a server of itself: its inventory, or with --identity what tells it
 from others."""
@@ -31,7 +31,7 @@ def run(options: argparse.Namespace) -> int:
             **provides,
             "device_type": device.device_type() or UNKNOWN,
             "artifact_name": provides.get(NAME, UNKNOWN),
-            "bistable_client_version": version("bistable"),
+            "bistable_client_version": VERSION,
         }
         found = inventory(attributes.inventory_dirs, given)
     if options.json:
