@@ -455,6 +455,8 @@ class SimulatedBoard:
             return 0, f"{number + shift + ('wrong-partition' in self.faults)}\n{size - ('small-slot' in self.faults)}"
         if command == "test -w /proc/sysrq-trigger":
             return ("no-sysrq" in self.faults), ""
+        if command.startswith("cat /sys/class/watchdog/watchdog0/identity"):
+            return 0, "Software Watchdog" if "softdog" in self.faults else "acorn timer"
         if command.startswith("test -c /dev/watchdog0"):
             return 0, "there is no /dev/watchdog0" if "no-watchdog" in self.faults else "armed"
         if command == "cat /run/conformance-install":

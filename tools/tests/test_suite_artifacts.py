@@ -178,11 +178,9 @@ def test_no_more_is_cut_out_than_the_file_system_takes(tmp_path: Path) -> None:
 
 def test_a_disk_of_another_layout_is_refused(tmp_path: Path) -> None:
     wanted = board()
-    other = replace(wanted, layout=layout(**{"boot_loader": "raspberry-pi"}))
-    assert other.layout is not None
     (tmp_path / "empty.img").write_bytes(b"")
     call("truncate", "-s", "8M", tmp_path / "empty.img")
-    with pytest.raises(RejectedError, match="cannot find a partition table in empty.img"):
+    with pytest.raises(RejectedError, match=r"cannot find a partition table in empty\.img"):
         slot_of_disk(tmp_path / "empty.img", wanted, tmp_path)
     assert wanted.layout is not None
     build(wanted.layout, small_root(tmp_path / "root"), tmp_path / "disk.img")

@@ -157,6 +157,13 @@ def test_a_switch_stands_in_for_a_watchdog_on_the_bench_and_the_report_says_so(t
     assert "a switch stood in for it" in hang.remarks[0]
 
 
+def test_a_watchdog_in_software_does_not_pass_for_that_of_the_board_without_a_word(tmp_path: Path) -> None:
+    hang = run_on(tmp_path, "softdog", cases=(HANG,)).cases[0]
+    assert hang.verdict is Verdict.PASSED
+    assert "no driver acorn-wdt: a watchdog in software stood in for it" in hang.remarks[0]
+    assert run_on(tmp_path, cases=(HANG,)).cases[0].remarks == ()
+
+
 def test_a_kernel_that_cannot_be_made_to_hang_is_a_reason_to_skip(tmp_path: Path) -> None:
     hang = run_on(tmp_path, "no-sysrq", cases=(HANG,)).cases[0]
     assert (hang.verdict, "sysrq" in str(hang.reason)) == (Verdict.SKIPPED, True)

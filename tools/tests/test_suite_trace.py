@@ -103,3 +103,13 @@ def test_what_controls_a_terminal_is_not_in_a_line() -> None:
 def test_only_lines_within_a_case_that_tell_of_boots_are_shown() -> None:
     lines = said("bistable: booting slot a", "random: crng init done", "bistable: trying slot b, 2 tries left")
     assert list(telling(lines, 1.0, 5.0)) == ["bistable: trying slot b, 2 tries left"]
+
+
+def test_a_kernel_that_stays_in_its_panic_has_panicked_once() -> None:
+    panic = "Kernel panic - not syncing: sysrq triggered crash"
+    assert kinds(*BOOT, f"[   30.1] {panic}", f"[   30.2] ---[ end {panic} ]---") == ["loader", "kernel", "panic"]
+
+
+def test_of_a_kernel_its_version_is_told_and_not_who_built_it() -> None:
+    lines = said("[    0.000000] Linux version 6.1.0-56 (kernel@example.com) (gcc-12 12.2.0) #1 SMP")
+    assert list(telling(lines, 0.0, 1.0)) == ["[    0.000000] Linux version 6.1.0-56"]

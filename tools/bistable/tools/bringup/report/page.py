@@ -59,9 +59,9 @@ def _facts(report: Report) -> Iterator[tuple[str, str]]:
     yield "Watchdog", _watchdog(board)
     yield "Led by", report.place.what + (f", {report.program}" if report.program else "")
     yield "Image", f"{report.source.name}, {report.source.size} bytes"
-    yield "SHA-256 of the image", report.source.sha256
-    yield "Client", report.result.client_version or "unknown"
-    yield "Suite", f"bistable {report.version}"
+    yield "SHA-256 of it", report.source.sha256
+    client = report.result.client_version
+    yield "Versions", f"suite {report.version}, client {client or 'unknown'}"
     yield "Run", f"{report.date.astimezone(UTC):%Y-%m-%d %H:%M UTC}, {duration(report.result.seconds)}"
 
 

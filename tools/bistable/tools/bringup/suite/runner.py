@@ -1,5 +1,6 @@
 """Runs cases one after the other, and makes a verdict of how each ends."""
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Final
@@ -17,6 +18,7 @@ from bistable.tools.bringup.suite.trace import Line, lines_of, merged, phases_of
 OnBegin = Callable[[Case], object]
 OnCase = Callable[[CaseResult], object]
 
+_VERSION: Final = re.compile(r"bistablectl (\S+)")
 _SEEN_LINES: Final = 12
 _TOLD_LINES: Final = 80
 
@@ -117,7 +119,8 @@ class _Run:
                 subject.journal.step("switch it on")
                 subject.boot()
                 with suppress(MisbehavedError):
-                    self.version = subject.device.run("bistablectl --version", allowed=ANY).output.strip() or None
+                    found = _VERSION.fullmatch(subject.device.run("bistablectl --version", allowed=ANY).output.strip())
+                    self.version = None if found is None else found[1]
                 settle(subject)
             case Verdict.PASSED:
                 bring_to_start(subject, cuts=0)

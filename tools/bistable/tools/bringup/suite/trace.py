@@ -25,7 +25,11 @@ _FIRST: Final = _LOADERS[:-1]
 _KERNEL: Final = re.compile(
     r"Starting kernel \.\.\.|EFI stub: (?:Booting|Loaded)|\] Linux version |\] Booting Linux on physical CPU"
 )
-_PANIC: Final = re.compile(r"Kernel panic - not syncing: .*")
+_PANIC: Final = re.compile(r"(?<!end )Kernel panic - not syncing: .*")
+"""A kernel that stays there says so once more at the end."""
+
+_BUILD: Final = re.compile(r"(Linux version \S+) .*")
+"""Who built it, and with what, is of no interest."""
 
 _TOLD: Final = re.compile(
     r"bistable: .*|.*Linux version .*|.*Kernel panic - not syncing: .*|.*U-Boot (?:SPL )?\d.*|BdsDxe: .*"
@@ -63,7 +67,7 @@ def telling(lines: Iterable[Line], start: float, end: float) -> Iterator[str]:
     """Yield what tells of boots between two times."""
     for line in lines:
         if start <= line.at <= end and _TOLD.fullmatch(line.text.strip()):
-            yield line.text.strip()
+            yield _BUILD.sub(r"\1", line.text.strip())
 
 
 def seen_in(lines: Iterable[Line]) -> Iterator[Event]:

@@ -1,5 +1,6 @@
 """Updates that do not come up, or that nobody keeps: the old system comes back."""
 
+from pathlib import PurePosixPath
 from typing import Final
 
 from bistable.tools.bench.console import DEATHS
@@ -21,6 +22,10 @@ _ARM: Final = (
     "( exec 9>{device} && ( sleep 1000000 >/dev/null 2>&1 & ) ) 2>/dev/null; echo armed"
 )
 """Who opens it arms it. If it cannot be opened, somebody else has it, and feeds it until the kernel stands still."""
+
+_SOFTWARE: Final = "Software Watchdog"
+_SOFTDOG: Final = "softdog"
+"""What it calls itself, and its driver."""
 
 _CAN_HANG: Final = "test -w /proc/sysrq-trigger"
 _HANG: Final = "sync; echo 1 >/proc/sys/kernel/sysrq; echo 0 >/proc/sys/kernel/panic; echo c >/proc/sysrq-trigger"
@@ -85,10 +90,7 @@ def hang_watchdog(subject: Subject) -> None:
     """Let the new system stand still, as often as it is tried."""
     if subject.device.run(_CAN_HANG, allowed=ANY).status != 0:
         raise NotHereError("the kernel cannot be made to hang: it has no /proc/sysrq-trigger (CONFIG_MAGIC_SYSRQ)")
-    if subject.board.watchdog is None:
-        subject.journal.remark(
-            "The board has no watchdog: a switch stood in for it. A system that hangs does so until it is reset."
-        )
+    _remark_on_watchdog(subject)
     before, target = subject.running, subject.other
     name = subject.install_new(*quiet_trial(subject))
     most = subject.tries or MOST_TRIES
@@ -98,6 +100,24 @@ def hang_watchdog(subject: Subject) -> None:
         hangs += 1
     _expect_tried(subject, hangs)
     subject.expect_given_up(before, slot, name, why="after the new system hung")
+
+
+def _remark_on_watchdog(subject: Subject) -> None:
+    """Say where something else than the board's watchdog does its work."""
+    watchdog = subject.board.watchdog
+    if watchdog is None:
+        subject.journal.remark(
+            "The board has no watchdog: a switch stood in for it. A system that hangs does so until it is reset."
+        )
+        return
+    node = PurePosixPath(watchdog.device).name
+    path = f"/sys/class/watchdog/{node if node[-1].isdigit() else f'{node}0'}/identity"
+    found = subject.device.run(f"cat {path} 2>/dev/null", allowed=ANY).output.strip()
+    if found == _SOFTWARE and watchdog.driver != _SOFTDOG:
+        subject.journal.remark(
+            f"The kernel has no driver {watchdog.driver}: a watchdog in software stood in for it. That ends a hang "
+            "only where the kernel still sees to interrupts."
+        )
 
 
 def _hang(subject: Subject) -> str:
