@@ -1,15 +1,20 @@
 #!/usr/bin/env bash
-# Build a U-Boot for QEMU that counts boots by itself, from the source package of the distribution, and print its path.
+# Build a U-Boot for QEMU from the source package of the distribution, and print its path.
 #
-#   tools/build_uboot.sh
+#   tools/build_uboot.sh        one that counts boots by itself
+#   tools/build_uboot.sh ubi    one with its environment and the slots in UBI, on NOR flash
 #
-# Debian's own U-Boot for QEMU has neither `bootcount` nor an environment that it can save. What is changed stands in
-# tools/u-boot. The result is kept in .cache/qemu, named by what it was made of. Needs the packages dpkg-dev,
+# Debian's own U-Boot for QEMU has neither `bootcount` nor UBI, and no environment that it can save. What is changed
+# stands in tools/u-boot. The result is kept in .cache/qemu, named by what it was made of. Needs the packages dpkg-dev,
 # gcc-aarch64-linux-gnu, bison, flex, libssl-dev, bc and make; about a minute of CPU time.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-readonly CONFIG=$PWD/tools/u-boot/bistable.config
+case ${1-} in
+    '') readonly CONFIG=$PWD/tools/u-boot/bistable.config NAME=u-boot ;;
+    ubi) readonly CONFIG=$PWD/tools/u-boot/ubi.config NAME=ubi-u-boot ;;
+    *) printf 'build_uboot: cannot build "%s": there is only "ubi"\n' "$1" >&2; exit 2 ;;
+esac
 readonly PATCH=$PWD/tools/u-boot/virtio-environment.patch
 readonly CACHE=$PWD/.cache/qemu
 readonly KEYS=/usr/share/keyrings/debian-archive-keyring.gpg
@@ -25,7 +30,7 @@ done
 
 release=$(dpkg-query -W -f '${source:Version}' u-boot-qemu 2>/dev/null) || fail "tell the version: install u-boot-qemu"
 key=$(printf '%s\n' "$release" | cat - "$CONFIG" "$PATCH" | sha256sum | cut -c 1-16)
-readonly RESULT=$CACHE/u-boot-$key.bin
+readonly RESULT=$CACHE/$NAME-$key.bin
 if [ -e "$RESULT" ]; then
     printf '%s\n' "$RESULT"
     exit 0

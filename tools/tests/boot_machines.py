@@ -166,7 +166,7 @@ def boot_uboot(
         file.write_bytes(content)
         with file.open("r+b") as opened:
             opened.truncate(FLASH)
-    return _run(
+    return run_machine(
         [
             "qemu-system-aarch64", "-M", "virt,gic-version=3", "-cpu", "cortex-a57", "-m", "256",
             "-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={flash[0]}",
@@ -179,14 +179,14 @@ def boot_uboot(
 def boot_uboot_riscv64(disk: Disk) -> Boot:
     """Start U-Boot of a RISC-V machine once; it looks for boot.scr by itself. OpenSBI comes with QEMU."""
     machine = ["qemu-system-riscv64", "-M", "virt", "-m", "256", "-kernel", str(UBOOT_RISCV64)]
-    return _run([*machine, *_drive(disk, ())])
+    return run_machine([*machine, *_drive(disk, ())])
 
 
 def boot_grub(disk: Disk, *, faults: Sequence[Fault] = ()) -> Boot:
     """Start OVMF and GRUB once."""
     variables = disk.path.with_name("vars.fd")
     shutil.copyfile(OVMF_VARS, variables)
-    return _run(
+    return run_machine(
         [
             "qemu-system-x86_64", "-M", "q35", "-cpu", "max", "-m", "192", "-vga", "none",
             "-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={OVMF_CODE}",
@@ -215,7 +215,7 @@ def _drive(disk: Disk, faults: Sequence[Fault]) -> list[str]:
     return ["-blockdev", json.dumps(node), "-device", "virtio-blk-pci,drive=d0,bootindex=1,write-cache=on"]
 
 
-def _run(command: list[str]) -> Boot:
+def run_machine(command: list[str]) -> Boot:
     """Run the machine until it is off or resets."""
     try:
         done = subprocess.run(
