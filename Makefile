@@ -1,6 +1,6 @@
 # `make demo` and `make test` are all that a fresh Debian or Ubuntu machine needs; they set up the rest.
 .DEFAULT_GOAL := help
-.PHONY: help demo test boots sweep lint setup docs wheel fuzz bench clean
+.PHONY: help demo test boots boards sweep lint setup docs wheel fuzz bench clean
 
 BIN := $(CURDIR)/.venv/bin
 # Programs that are used from an unpacked package instead of an installed one; see tools/setup.sh.
@@ -19,6 +19,9 @@ test: setup ## set up, then run all tests
 boots: setup ## run all tests that boot machines, the slow ones too (an hour)
 	@$(BIN)/pytest qemu-tests tools/tests -m 'boots or slow'
 
+boards: setup ## run the conformance suite on all boards that QEMU has (an hour)
+	@$(BIN)/pytest qemu-tests/test_boards.py -m 'boots or slow'
+
 sweep: setup ## cut the power of updates in a thousand places (an hour)
 	@$(BIN)/python -m bistable.qemu.sweep
 
@@ -34,6 +37,8 @@ docs: setup ## write the reference of commands, and manual pages in build/man
 	@$(BIN)/python tools/make_client_reference.py
 	@$(BIN)/python tools/make_client_reference.py --man build/man
 	@$(BIN)/python tools/make_layer_reference.py
+	@$(BIN)/python tools/make_board_reference.py
+	@$(BIN)/bistable board render --all
 
 wheel: setup ## build wheel and source distribution in dist/
 	@$(BIN)/python -m build --no-isolation --outdir dist .
