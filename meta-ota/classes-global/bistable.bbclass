@@ -22,11 +22,11 @@ BISTABLE_ARTIFACT_NAME[doc] = "The name of the artifact, which a device reports 
 # --- what boots it
 
 BISTABLE_BOOTLOADER ?= "${@metaota.machine.bootloader(d.getVar)}"
-BISTABLE_BOOTLOADER[doc] = "What chooses the slot: grub, systemd-boot, efi, uboot or uboot-environment. By default grub on PCs, and uboot where UBOOT_MACHINE or UBOOT_CONFIG is set."
+BISTABLE_BOOTLOADER[doc] = "What chooses the slot: grub, systemd-boot, efi, uboot, uboot-environment or raspberry-pi (its firmware). By default grub on PCs, and uboot where UBOOT_MACHINE or UBOOT_CONFIG is set."
 BISTABLE_TRIES ?= "3"
 BISTABLE_TRIES[doc] = "How often a new system is tried, 1 to 9."
-BISTABLE_KERNEL ?= "/boot/${KERNEL_IMAGETYPE}"
-BISTABLE_KERNEL[doc] = "The kernel in the slot."
+BISTABLE_KERNEL ?= "${@metaota.machine.kernel(d.getVar)}"
+BISTABLE_KERNEL[doc] = "The kernel in the slot. By default /boot/${KERNEL_IMAGETYPE}, with raspberry-pi /boot/firmware/${SDIMG_KERNELIMAGE}."
 BISTABLE_INITRD ?= ""
 BISTABLE_INITRD[doc] = "The initial RAM disk in the slot, if there is one."
 BISTABLE_INITRD_DEPLOYED ?= "${@os.path.basename(d.getVar('BISTABLE_INITRD') or '')}"
@@ -46,8 +46,8 @@ BISTABLE_UBOOT_ADDRESSES[doc] = "Places in memory that the board's U-Boot has no
 
 BISTABLE_STORAGE_SIZE_MB ?= "2048"
 BISTABLE_STORAGE_SIZE_MB[doc] = "MiB that the storage of the device has; empty: as much as the partitions need, and BISTABLE_SLOT_SIZE_MB has to be set."
-BISTABLE_BOOT_SIZE_MB ?= "64"
-BISTABLE_BOOT_SIZE_MB[doc] = "MiB of the boot partition (FAT)."
+BISTABLE_BOOT_SIZE_MB ?= "${@'256' if metaota.firmware.chooses(d.getVar) else '64'}"
+BISTABLE_BOOT_SIZE_MB[doc] = "MiB of the boot partition (FAT), with raspberry-pi of that of each slot. By default 64, with raspberry-pi 256."
 BISTABLE_DATA_SIZE_MB ?= "256"
 BISTABLE_DATA_SIZE_MB[doc] = "MiB that the data partition has at least; it gets what the slots leave."
 BISTABLE_SLOT_SIZE_MB ?= "${@metaota.sizes.slot(d.getVar)}"
@@ -60,8 +60,8 @@ BISTABLE_BLOBS_RECIPES ?= "${@'virtual/bootloader' if d.getVar('BISTABLE_BLOBS')
 BISTABLE_BLOBS_RECIPES[doc] = "Recipes that deploy these files. By default virtual/bootloader."
 BISTABLE_BLOBS_END_MB ?= "0"
 BISTABLE_BLOBS_END_MB[doc] = "MiB at the start of the disk that no partition uses, for these files or for what another tool writes there."
-BISTABLE_PARTITION_TABLE ?= "gpt"
-BISTABLE_PARTITION_TABLE[doc] = "gpt or mbr."
+BISTABLE_PARTITION_TABLE ?= "${@'mbr' if metaota.firmware.chooses(d.getVar) else 'gpt'}"
+BISTABLE_PARTITION_TABLE[doc] = "gpt or mbr. By default gpt, with raspberry-pi mbr."
 BISTABLE_EXTRA_PARTITIONS ?= ""
 BISTABLE_EXTRA_PARTITIONS[doc] = "More partitions behind the slots: NAME:MiB:FILESYSTEM with spaces between; FILESYSTEM is ext4, fat or none."
 BISTABLE_DISK_SEED ?= "${BISTABLE_DEVICE_TYPE}"
@@ -71,6 +71,9 @@ BISTABLE_LAYOUT[doc] = "A layout of the disk (TOML) of your own, in place of the
 
 # By what they come to: bitbake does not see which variables of the machine these ask for.
 BISTABLE_BOOTLOADER[vardepvalue] = "${BISTABLE_BOOTLOADER}"
+BISTABLE_KERNEL[vardepvalue] = "${BISTABLE_KERNEL}"
+BISTABLE_BOOT_SIZE_MB[vardepvalue] = "${BISTABLE_BOOT_SIZE_MB}"
+BISTABLE_PARTITION_TABLE[vardepvalue] = "${BISTABLE_PARTITION_TABLE}"
 BISTABLE_DEVICETREE[vardepvalue] = "${BISTABLE_DEVICETREE}"
 BISTABLE_KERNEL_ARGS[vardepvalue] = "${BISTABLE_KERNEL_ARGS}"
 BISTABLE_UBOOT_DISK[vardepvalue] = "${BISTABLE_UBOOT_DISK}"

@@ -18,6 +18,8 @@ BISTABLE_PAYLOAD = "${IMAGE_LINK_NAME}.${BISTABLE_ROOTFS_FSTYPE}"
 python () {
     # What recipes add, as that of core-image-minimal does for systemd, there is no room for.
     d.setVar('IMAGE_ROOTFS_EXTRA_SPACE', '0')
+    # Nor for what BSPs round sizes up to.
+    d.setVar('IMAGE_ROOTFS_ALIGNMENT', '1')
     for message in metaota.checks.name_mistakes(d.getVar('BISTABLE_PAYLOAD')):
         raise bb.parse.SkipRecipe(message)
 }
@@ -47,6 +49,33 @@ bistable_rootfs () {
         install -d ${IMAGE_ROOTFS}$point
         echo "$device $point $rest" >> $table
     done < ${DEPLOY_DIR_IMAGE}/bistable/fstab
+}
+
+# What lies on a boot partition of a slot, for firmware that reads nothing else, lies in the slot as well: the client
+# copies it from there.
+ROOTFS_POSTPROCESS_COMMAND:append = " ${@'bistable_firmware' if metaota.firmware.chooses(d.getVar) else ''}"
+do_rootfs[depends] += "${@'rpi-bootfiles:do_deploy virtual/kernel:do_deploy' if metaota.firmware.chooses(d.getVar) else ''}"
+do_rootfs[vardeps] += "IMAGE_BOOT_FILES_label-BOOT-A"
+
+python () {
+    for label, words in metaota.firmware.boot_files(d.getVar).items():
+        d.setVar('IMAGE_BOOT_FILES_label-%s' % label, words)
+        d.appendVar('WICVARS', ' IMAGE_BOOT_FILES_label-%s' % label)
+}
+
+python bistable_firmware () {
+    import glob
+    import shutil
+    deployed, folder = d.getVar('DEPLOY_DIR_IMAGE'), d.getVar('IMAGE_ROOTFS') + metaota.firmware.FOLDER
+    def matches(pattern):
+        return [os.path.relpath(path, deployed) for path in glob.glob(os.path.join(deployed, pattern))]
+    for target, source in metaota.firmware.copies(d.getVar('IMAGE_BOOT_FILES_label-BOOT-A'), matches).items():
+        path = os.path.join(folder, target)
+        if not os.path.isfile(os.path.join(deployed, source)):
+            bb.fatal('IMAGE_BOOT_FILES has %s, and there is no such file in DEPLOY_DIR_IMAGE.' % source)
+        bb.utils.mkdirhier(os.path.dirname(path))
+        shutil.copyfile(os.path.join(deployed, source), path)
+        os.chmod(path, 0o644)
 }
 
 # --- the data partition: what recipes put into /data is there from the start, and not in the slots

@@ -53,4 +53,7 @@ def _ours(name: str) -> bool:
         "KERNEL_DEVICETREE",
         "KERNEL_DTBVENDORED",
         "RPI_USE_U_BOOT",
+        "SDIMG_KERNELIMAGE",
+        "DEPLOY_DIR_IMAGE",
+        "BOOTFILES_DIR_NAME",
     }

@@ -23,6 +23,11 @@ MACHINES = {
         "BISTABLE_UBOOT_DISK": "virtio 0",
         "BISTABLE_DEVICE_TYPE": "qemuarm64",
     },
+    "qemuarm": {
+        "BISTABLE_BOOTLOADER": "uboot",
+        "BISTABLE_KERNEL": "/boot/zImage",
+        "BISTABLE_UBOOT_DISK": "virtio 0",
+    },
 }
 SWITCH = LAYER / "classes-global/bistable.bbclass"
 VARIABLES = re.findall(r"^(BISTABLE_\w+)\[doc\]", SWITCH.read_text(), re.MULTILINE)
@@ -117,6 +122,51 @@ def test_all_that_an_image_needs_has_providers(build: Build) -> None:
         needed
     )
     assert ("python3-zstandard" in needed) == (build.series == "scarthgap")
+
+
+FIRST_STAGES = (
+    'EXTRA_IMAGEDEPENDS:append = " virtual/bootloader"\nPREFERRED_PROVIDER_virtual/bootloader = "u-boot"\n'
+    'UBOOT_MACHINE = "qemu_arm64_defconfig"\nBISTABLE_BLOBS = "u-boot.bin:32"\nBISTABLE_BLOBS_END_MB = "4"\n'
+)
+
+
+@pytest.mark.slow
+def test_u_boot_waits_for_the_slots_and_the_disk_for_u_boot(build: Build) -> None:
+    build.run("bitbake", "-p", settings=PRIME, machine="qemuarm64")
+    done = build.run("bitbake", "-g", "core-image-minimal", settings=FIRST_STAGES, machine="qemuarm64")
+    assert "ERROR" not in done.output
+    order = (build.folder / "task-depends.dot").read_text()
+    assert '"u-boot.do_configure" -> "bistable-slots.do_deploy"' in order
+    assert '"core-image-minimal.do_image_wic" -> "u-boot.do_deploy"' in order
+
+
+PI = IMAGES + 'BISTABLE_BOOTLOADER = "raspberry-pi"\n'
+LABELLED = r'^IMAGE_BOOT_FILES_label-(BOOT\S*)="(.*)"$'
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("series", SERIES)
+def test_the_slots_of_a_raspberry_pi_have_what_its_layer_puts_onto_the_boot_partition(series: str) -> None:
+    board = sources(series, "meta-raspberrypi") / "meta-raspberrypi"
+    with build_folder() as folder:
+        build = Build(
+            series=series,
+            folder=folder / "build",
+            layers=[board, LAYER],
+            machine="raspberrypi4-64",
+            settings=SETTINGS,
+        )
+        said = build.run("bitbake", "-e", "core-image-minimal", settings=PI).output
+    found = {label: files.split() for label, files in re.findall(LABELLED, said, re.MULTILINE)}
+    assert found.keys() == {"BOOT", "BOOT-A", "BOOT-B"}
+    for slot in ("a", "b"):
+        files = found[f"BOOT-{slot.upper()}"]
+        assert {"bootfiles/*", "bcm2711-rpi-4-b.dtb", "Image;kernel8.img"} <= set(files)
+        assert "disable-bt.dtbo;overlays/disable-bt.dtbo" in files
+        assert files[-1] == f"bistable/boot-{slot}/cmdline.txt;cmdline.txt"
+    values = dict(re.findall(r'^(BISTABLE_\w+)="(.*)"$', said, re.MULTILINE))
+    assert values["BISTABLE_KERNEL"] == "/boot/firmware/kernel8.img"
+    assert values["BISTABLE_PARTITION_TABLE"] == "mbr"
 
 
 @pytest.mark.slow

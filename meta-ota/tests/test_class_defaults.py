@@ -98,6 +98,17 @@ def test_a_board_has_its_card_and_its_first_device_tree(bench: Bench) -> None:
     }
 
 
+def test_a_raspberry_pi_may_have_its_firmware_choose_the_slot(bench: Bench) -> None:
+    settings = 'BISTABLE_BOOTLOADER = "raspberry-pi"\n'
+    configuration = bench.build(settings, machine="raspberrypi").configuration
+    assert shown(configuration, "KERNEL", "DEVICETREE", "BOOT_SIZE_MB", "PARTITION_TABLE") == {
+        "KERNEL": "/boot/firmware/kernel8.img",
+        "DEVICETREE": "",
+        "BOOT_SIZE_MB": "256",
+        "PARTITION_TABLE": "mbr",
+    }
+
+
 def test_a_machine_may_say_otherwise(bench: Bench) -> None:
     settings = (
         'BISTABLE_STORAGE_SIZE_MB:acorn = "4096"\nBISTABLE_TRIES = "5"\nBISTABLE_BOOTLOADER = "uboot-environment"\n'

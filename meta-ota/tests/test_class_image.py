@@ -123,9 +123,10 @@ def test_a_name_that_artifacts_have_no_room_for_is_refused(bench: Bench) -> None
 
 
 def test_the_file_system_fills_the_slot(bench: Bench) -> None:
-    image = bench.build('BISTABLE_SLOT_SIZE_MB = "100"\n').image()
+    image = bench.build('BISTABLE_SLOT_SIZE_MB = "100"\nIMAGE_ROOTFS_ALIGNMENT = "4096"\n').image()
     assert image.value("IMAGE_ROOTFS_SIZE") == image.value("IMAGE_ROOTFS_MAXSIZE") == str(100 * 1024)
     assert (image.value("IMAGE_OVERHEAD_FACTOR"), image.value("IMAGE_ROOTFS_EXTRA_SPACE")) == ("1", "0")
+    assert image.value("IMAGE_ROOTFS_ALIGNMENT") == "1"
 
 
 @EXT4
@@ -274,6 +275,72 @@ def test_the_boot_partition_gets_what_boots_first(
     assert files | {"board.dtb"} <= set(image.words("IMAGE_BOOT_FILES"))
     assert f"{recipe}:do_deploy" in image.flag("do_image_wic", "depends")
     assert "bistable-slots:do_deploy" in image.flag("do_image_wic", "depends")
+
+
+PI = 'BISTABLE_BOOTLOADER = "raspberry-pi"\n'
+DEPLOYED = {
+    "bootfiles/start4.elf": "firmware",
+    "bootfiles/config.txt": "of the BSP",
+    "bcm2711-rpi-4-b.dtb": "tree",
+    "disable-bt.dtbo": "overlay",
+    "Image-6.12": "kernel",
+    "bistable/boot-a/config.txt": "of the slot",
+    "bistable/boot-a/cmdline.txt": "root=x bistable.slot=a",
+}
+
+
+def pi(bench: Bench) -> Recipe:
+    """Return an image for a Raspberry Pi, with all that was deployed for it."""
+    image = bench.build(PI, machine="raspberrypi").image()
+    for name, content in DEPLOYED.items():
+        path = image.path("DEPLOY_DIR_IMAGE") / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+    (image.path("DEPLOY_DIR_IMAGE") / "Image").symlink_to("Image-6.12")
+    return image
+
+
+def test_a_slot_of_a_raspberry_pi_carries_what_its_boot_partition_holds(bench: Bench) -> None:
+    image = pi(bench)
+    image.run("bistable_firmware")
+    folder = image.path("IMAGE_ROOTFS") / "boot/firmware"
+    assert {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*") if path.is_file()} == {
+        "start4.elf": "firmware",
+        "config.txt": "of the slot",
+        "cmdline.txt": "root=x bistable.slot=a",
+        "bcm2711-rpi-4-b.dtb": "tree",
+        "overlays/disable-bt.dtbo": "overlay",
+        "kernel8.img": "kernel",
+    }
+    assert not [path for path in folder.rglob("*") if path.is_symlink()]
+    assert image.words("ROOTFS_POSTPROCESS_COMMAND")[-1] == "bistable_firmware"
+    assert {"rpi-bootfiles:do_deploy", "virtual/kernel:do_deploy"} <= set(image.flag("do_rootfs", "depends"))
+
+
+def test_a_file_of_the_firmware_that_is_not_there_stops_the_root_file_system(bench: Bench) -> None:
+    image = pi(bench)
+    (image.path("DEPLOY_DIR_IMAGE") / "disable-bt.dtbo").unlink()
+    with pytest.raises(RefusedError, match=r"IMAGE_BOOT_FILES has disable-bt\.dtbo, and there is no such file"):
+        image.run("bistable_firmware")
+
+
+def test_wic_is_told_what_is_on_each_boot_partition_of_a_raspberry_pi(bench: Bench) -> None:
+    image = pi(bench)
+    names = [f"IMAGE_BOOT_FILES_label-{label}" for label in ("BOOT", "BOOT-A", "BOOT-B")]
+    assert set(names) <= set(image.words("WICVARS"))
+    choice, first, second = (image.words(name) for name in names)
+    assert choice[0] == "bistable/boot/autoboot.txt;autoboot.txt"
+    assert {"bootfiles/*", "Image;kernel8.img"} <= set(first) & set(second)
+    assert first[-2:] == ["bistable/boot-a/config.txt;config.txt", "bistable/boot-a/cmdline.txt;cmdline.txt"]
+    assert second[-2:] == ["bistable/boot-b/config.txt;config.txt", "bistable/boot-b/cmdline.txt;cmdline.txt"]
+    assert "rpi-bootfiles:do_deploy" in image.flag("do_image_wic", "depends")
+
+
+def test_other_machines_have_nothing_of_it(bench: Bench) -> None:
+    image = bench.build(machine="qemuarm64").image()
+    assert not [word for word in image.words("WICVARS") if "label" in word]
+    assert "bistable_firmware" not in image.value("ROOTFS_POSTPROCESS_COMMAND")
+    assert "rpi-bootfiles:do_deploy" not in image.flag("do_rootfs", "depends")
 
 
 FIRST_STAGE = 'BISTABLE_BLOBS = "spl.bin:32"\nBISTABLE_BLOBS_END_MB = "1"\n'

@@ -207,8 +207,36 @@ def test_erofs_is_taken_with_a_boot_loader_that_need_not_read_it() -> None:
 
 def test_a_raspberry_pi_needs_u_boot_between_its_firmware_and_the_slots() -> None:
     board = {"TARGET_ARCH": "aarch64", "MACHINEOVERRIDES": "rpi:raspberrypi4", "BOOTLOADER": "uboot"}
-    assert 'Set RPI_USE_U_BOOT = "1".' in said(**board)
+    assert 'Set RPI_USE_U_BOOT = "1", or BISTABLE_BOOTLOADER = "raspberry-pi".' in said(**board)
     assert checks.mistakes(values(**board, RPI_USE_U_BOOT="1")) == []
+
+
+PI = {
+    "TARGET_ARCH": "aarch64",
+    "MACHINEOVERRIDES": "rpi:raspberrypi4",
+    "BOOTLOADER": "raspberry-pi",
+    "KERNEL": "/boot/firmware/kernel8.img",
+}
+
+
+def test_the_firmware_of_a_raspberry_pi_may_choose_the_slot() -> None:
+    assert checks.mistakes(values(**PI)) == []
+
+
+@pytest.mark.parametrize("change", [{"MACHINEOVERRIDES": "acorn"}, {"TARGET_ARCH": "x86_64"}])
+def test_other_firmware_cannot(change: dict[str, str]) -> None:
+    assert "this machine is none of the layer meta-raspberrypi" in said(**{**PI, **change})
+
+
+def test_the_firmware_cannot_start_both_u_boot_and_a_kernel() -> None:
+    assert "Leave RPI_USE_U_BOOT out" in said(**PI, RPI_USE_U_BOOT="1")
+
+
+@pytest.mark.parametrize("name", ["KERNEL", "INITRD", "DEVICETREE"])
+def test_what_the_firmware_starts_lies_where_it_comes_from(name: str) -> None:
+    message = said(**{**PI, name: "/boot/x.img"})
+    assert message.startswith(f"BISTABLE_{name} is '/boot/x.img', and the firmware reads only what lies in /boot/firmw")
+    assert message.endswith(f'Set BISTABLE_{name} = "/boot/firmware/x.img".')
 
 
 @pytest.mark.parametrize(("processor", "plain"), [("arm", "zImage"), ("aarch64", "Image"), ("riscv64", "Image")])

@@ -91,6 +91,16 @@ def test_what_is_for_u_boot_is_said_to_u_boot_only() -> None:
     assert made["boot"].keys() & {"disk", "watchdog", "addresses"} == set()
 
 
+def test_what_configures_the_firmware_of_a_raspberry_pi_gets_the_lines_of_the_slot() -> None:
+    made = parsed(
+        TARGET_ARCH="aarch64", BOOTLOADER="raspberry-pi", DEPLOY_DIR_IMAGE="/deploy", BOOTFILES_DIR_NAME="bootfiles"
+    )
+    assert {str(name): str(path) for name, path in made.boot_files.items()} == {
+        "config.txt": "/deploy/bootfiles/config.txt"
+    }
+    assert parsed().boot_files == {}
+
+
 @pytest.mark.parametrize(("end", "start"), [("0", 4), ("1", 4), ("4", 4), ("5", 8), ("16", 16)])
 def test_partitions_begin_behind_the_room_for_first_stages(end: str, start: int) -> None:
     assert place(parsed(BLOBS_END_MB=end)).partition("boot").start == start * MIB

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 from layer_values import values
-from metaota import machine, settings, signing, uboot
+from metaota import firmware, machine, settings, signing, uboot
 
 # --- the machine
 
@@ -64,6 +64,58 @@ def test_the_first_device_tree_is_where_the_kernels_package_puts_it(trees: str, 
 
 def test_a_raspberry_pi_has_the_device_tree_that_its_firmware_chose() -> None:
     assert machine.devicetree(values(KERNEL_DEVICETREE="bcm2711-rpi-4-b.dtb", MACHINEOVERRIDES="rpi:pi")) == ""
+
+
+@pytest.mark.parametrize(
+    ("loader", "place"), [("uboot", "/boot/Image"), ("raspberry-pi", "/boot/firmware/kernel8.img")]
+)
+def test_the_kernel_is_where_what_chooses_the_slot_reads_it(loader: str, place: str) -> None:
+    board = values(BOOTLOADER=loader, KERNEL_IMAGETYPE="Image", SDIMG_KERNELIMAGE="kernel8.img")
+    assert machine.kernel(board) == place
+
+
+# --- the firmware of a Raspberry Pi
+
+DEPLOYED = ["bootfiles/config.txt", "bootfiles/start4.elf", "bootfiles/cmdline.txt"]
+WORDS = """
+    bootfiles/* bcm2711-rpi-4-b.dtb
+    disable-bt.dtbo;overlays/disable-bt.dtbo Image;kernel8.img more/*;extra
+    bistable/boot-a/config.txt;config.txt bistable/boot-a/cmdline.txt;cmdline.txt
+"""
+
+
+def test_other_boot_loaders_have_one_boot_partition() -> None:
+    assert firmware.boot_files(values()) == {}
+    assert machine.boot_files(values(BOOTLOADER="raspberry-pi")) == []
+
+
+def test_each_slot_has_all_of_the_bsp_and_what_names_the_slot() -> None:
+    board = {"BOOTLOADER": "raspberry-pi", "INITRD": "/boot/firmware/initrd.img", "INITRD_DEPLOYED": "x.cpio.gz"}
+    found = firmware.boot_files(values(**board))
+    assert found["BOOT"].split() == [
+        "bistable/boot/autoboot.txt;autoboot.txt",
+        "bistable/boot/bistable/layout.json;bistable/layout.json",
+    ]
+    for slot in ("a", "b"):
+        assert found[f"BOOT-{slot.upper()}"].split() == [
+            "${IMAGE_BOOT_FILES}",
+            f"bistable/boot-{slot}/config.txt;config.txt",
+            f"bistable/boot-{slot}/cmdline.txt;cmdline.txt",
+            "x.cpio.gz;initrd.img",
+        ]
+
+
+def test_files_are_copied_into_the_slot_as_wic_would() -> None:
+    matches = {"bootfiles/*": DEPLOYED, "more/*": ["more/x"]}.__getitem__
+    assert firmware.copies(WORDS, matches) == {
+        "config.txt": "bistable/boot-a/config.txt",
+        "start4.elf": "bootfiles/start4.elf",
+        "cmdline.txt": "bistable/boot-a/cmdline.txt",
+        "bcm2711-rpi-4-b.dtb": "bcm2711-rpi-4-b.dtb",
+        "overlays/disable-bt.dtbo": "disable-bt.dtbo",
+        "kernel8.img": "Image",
+        "extra/x": "more/x",
+    }
 
 
 # --- keys

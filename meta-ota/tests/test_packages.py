@@ -21,6 +21,7 @@ OTHERS = {
     "cryptography": "python3-cryptography",
     "dbus_fast": "python3-dbus-fast",
     "jinja2": "python3-jinja2",
+    "markupsafe": "python3-markupsafe",
 }
 OPTIONAL = {"isal", "zlib_ng", "pkcs11", "rich", "zstandard"} | {"labgrid", "pexpect", "serial"}
 """Packages that the program does without; that of zstd is tested by itself, and no device tests boards."""

@@ -5,8 +5,8 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from layer_build import SLOTS, Bench, Recipe, RefusedError, bench
-from metaota import machine
+from layer_build import SLOTS, Bench, Build, Recipe, RefusedError, bench
+from metaota import firmware, machine
 
 from bistable.tools.boot import Loader
 
@@ -19,7 +19,9 @@ LOADERS = [
     ("qemux86-64", "efi"),
     ("qemuarm64", "uboot"),
     ("acorn", "uboot-environment"),
+    ("raspberrypi", "raspberry-pi"),
 ]
+CONFIG = "dtoverlay=vc4-kms-v3d\n"
 
 
 def files(folder: Path) -> list[str]:
@@ -27,11 +29,40 @@ def files(folder: Path) -> list[str]:
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
 
 
+def firmware_config(build: Build) -> None:
+    """Deploy what the recipe rpi-config does."""
+    folder = build.configuration.path("DEPLOY_DIR_IMAGE") / "bootfiles"
+    folder.mkdir(parents=True)
+    (folder / "config.txt").write_text(CONFIG)
+
+
+def test_each_slot_of_a_raspberry_pi_is_configured_as_the_bsp_says_and_starts_its_own_kernel(bench: Bench) -> None:
+    build = bench.build('BISTABLE_BOOTLOADER = "raspberry-pi"\n', machine="raspberrypi")
+    firmware_config(build)
+    recipe = build.slots()
+    assert "rpi-config:do_deploy" in recipe.flag("do_compile", "depends")
+    deployed = recipe.path("DEPLOYDIR") / "bistable"
+    for slot in ("a", "b"):
+        assert (
+            deployed / f"boot-{slot}/config.txt"
+        ).read_text() == f"{CONFIG}\n[all]\nkernel=kernel8.img\narm_64bit=1\n"
+        words = (deployed / f"boot-{slot}/cmdline.txt").read_text().split()
+        assert [word for word in words if not word.startswith("root=")] == [
+            "console=ttyS0,115200",
+            "rootwait",
+            "panic=10",
+            f"bistable.slot={slot}",
+        ]
+    settings = tomllib.loads((recipe.path("D") / "etc/bistable/conf.d/40-boot.toml").read_text())
+    assert settings["boot"]["backend"] == "raspberry-pi"
+
+
 @pytest.mark.parametrize(("name", "loader"), LOADERS)
 def test_what_was_made_fits_the_variables_and_is_named_for_the_boot_partition(
     bench: Bench, name: str, loader: str
 ) -> None:
     build = bench.build(f'BISTABLE_BOOTLOADER = "{loader}"\n', machine=name)
+    firmware_config(build)
     recipe = build.slots()
     deployed = recipe.path("DEPLOYDIR") / "bistable"
     disk = json.loads((deployed / "disk.json").read_text())
@@ -40,7 +71,8 @@ def test_what_was_made_fits_the_variables_and_is_named_for_the_boot_partition(
     assert sizes["rootfs-a"] == sizes["rootfs-b"] == int(recipe.value("BISTABLE_SLOT_SIZE_MB")) * MIB
     assert sizes["data"] >= int(recipe.value("BISTABLE_DATA_SIZE_MB")) * MIB
     # IMAGE_BOOT_FILES has to name all of them: wic puts nothing else on the boot partition.
-    ours = [word for word in machine.boot_files(recipe.data.getVar) if word.startswith("bistable/")]
+    labelled = firmware.boot_files(recipe.data.getVar).get("BOOT", "").split()
+    ours = [word for word in [*machine.boot_files(recipe.data.getVar), *labelled] if word.startswith("bistable/")]
     assert sorted(word.partition(";")[0] for word in ours) == [
         f"bistable/boot/{file}" for file in files(deployed / "boot")
     ]

@@ -3,5 +3,5 @@
 Values of variables come from `get`, which is `d.getVar` in a build and that of a dictionary in tests.
 """
 
-BBIMPORTS = ["machine", "sizes", "blobs", "layout", "checks", "signing", "settings", "uboot"]
+BBIMPORTS = ["machine", "firmware", "sizes", "blobs", "layout", "checks", "signing", "settings", "uboot"]
 """Modules that bitbake makes available in all classes and recipes."""

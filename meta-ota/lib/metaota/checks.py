@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from metaota import blobs, sizes
+from metaota import blobs, firmware, sizes
 from metaota.machine import ARCHITECTURES, EFI_LOADERS, EFI_NAMES, LOADERS, RASPBERRY_PI, architecture, belongs_to
 from metaota.signing import TOKEN, UNSIGNED
 
@@ -171,6 +172,8 @@ def _boot(get: Get) -> list[str]:
                 'INIT_MANAGER = "systemd", or BISTABLE_BOOTLOADER = "grub".'
             )
         ]
+    if loader == firmware.LOADER:
+        return _firmware(get, kind)
     if loader.startswith("uboot"):
         return _uboot(get, kind)
     if loader == "grub" and get("BISTABLE_ROOTFS_FSTYPE") == "erofs":
@@ -183,13 +186,36 @@ def _boot(get: Get) -> list[str]:
     return []
 
 
+def _firmware(get: Get, kind: str) -> list[str]:
+    said = f"BISTABLE_BOOTLOADER is '{firmware.LOADER}'"
+    if not belongs_to(get, RASPBERRY_PI) or kind not in {"arm64", "armhf"}:
+        return [f'{said}, and this machine is none of the layer meta-raspberrypi. Set BISTABLE_BOOTLOADER = "uboot".']
+    if get("RPI_USE_U_BOOT") == "1":
+        return [
+            (
+                f"{said}, and RPI_USE_U_BOOT is 1: the firmware would start U-Boot in place of a kernel. Leave "
+                'RPI_USE_U_BOOT out, or set BISTABLE_BOOTLOADER = "uboot".'
+            )
+        ]
+    paths = {name: get(f"BISTABLE_{name}") or "" for name in ("KERNEL", "INITRD", "DEVICETREE")}
+    return [
+        (
+            f"BISTABLE_{name} is '{path}', and the firmware reads only what lies in {firmware.FOLDER} of the slot. Set "
+            f'BISTABLE_{name} = "{firmware.FOLDER}/{os.path.basename(path)}".'
+        )
+        for name, path in paths.items()
+        if path and os.path.dirname(path) != firmware.FOLDER
+    ]
+
+
 def _uboot(get: Get, kind: str) -> list[str]:
     kernel = get("BISTABLE_KERNEL") or ""
     if belongs_to(get, RASPBERRY_PI) and get("RPI_USE_U_BOOT") != "1":
         return [
             (
                 f"BISTABLE_BOOTLOADER is '{get('BISTABLE_BOOTLOADER')}', and the firmware of this Raspberry Pi would "
-                'start the kernel without U-Boot. Set RPI_USE_U_BOOT = "1".'
+                'start the kernel without U-Boot. Set RPI_USE_U_BOOT = "1", or BISTABLE_BOOTLOADER = '
+                f'"{firmware.LOADER}".'
             )
         ]
     if kernel.endswith(("/uImage", "/fitImage")):

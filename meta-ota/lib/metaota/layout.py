@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from metaota import firmware
 from metaota.blobs import places
 from metaota.machine import architecture
 from metaota.sizes import extras
@@ -53,13 +54,20 @@ def render(get: Get) -> str:
             if int(end or "0")
             else []
         ),
-        *_table("boot-partition", size=_mib(value("BOOT_SIZE_MB"))),
+        *_table("boot-partition", size=_mib(value("BOOT_SIZE_MB")), files=_firmware_files(get)),
         *_table("slots", size=_mib(value("SLOT_SIZE_MB")), filesystem=value("ROOTFS_FSTYPE")),
         *_table("data", size="rest" if storage else _mib(value("DATA_SIZE_MB"))),
     ]
     for name, size, filesystem in extras(get):
         lines += _table(f"extra.{name}", size=_mib(str(size)), filesystem=filesystem)
     return "\n".join(lines) + "\n"
+
+
+def _firmware_files(get: Get) -> dict[str, str]:
+    """Return what the layout adds lines to: the configuration of the firmware, as the BSP has it."""
+    if not firmware.chooses(get):
+        return {}
+    return {"config.txt": f"{get('DEPLOY_DIR_IMAGE')}/{get('BOOTFILES_DIR_NAME')}/config.txt"}
 
 
 def _table(name: str, **values: str | int | dict[str, str]) -> list[str]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING
 
+from metaota import firmware
+
 if TYPE_CHECKING:
     # Hosts of scarthgap may have Python 3.8; and bitbake takes what it finds in a module for functions.
     from typing import Callable, Optional
@@ -16,7 +18,7 @@ ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "arm": "armhf", "riscv64
 """TARGET_ARCH -> what layouts of disks call it."""
 
 EFI_NAMES = {"amd64": "x64", "arm64": "aa64", "riscv64": "riscv64"}
-LOADERS = ("grub", "systemd-boot", "efi", "uboot", "uboot-environment")
+LOADERS = ("grub", "systemd-boot", "efi", "uboot", "uboot-environment", firmware.LOADER)
 EFI_LOADERS = ("grub", "systemd-boot", "efi")
 PROGRAMS = {"grub": "grub-efi-boot{}.efi", "efi": "grub-efi-boot{}.efi", "systemd-boot": "systemd-boot{}.efi"}
 """Boot loader -> the program that its recipe deploys, by the name of the processor."""
@@ -30,6 +32,7 @@ RECIPES = {
     "systemd-boot": "systemd-boot",
     "uboot": "virtual/bootloader",
     "uboot-environment": "virtual/bootloader",
+    firmware.LOADER: "rpi-bootfiles",
 }
 
 
@@ -50,6 +53,13 @@ def bootloader(get: Get) -> str:
 def belongs_to(get: Get, family: str) -> bool:
     """Return whether the machine is one of a family."""
     return family in (get("MACHINEOVERRIDES") or "").split(":")
+
+
+def kernel(get: Get) -> str:
+    """Return where the kernel is in the slot."""
+    if firmware.chooses(get):
+        return f"{firmware.FOLDER}/{get('SDIMG_KERNELIMAGE')}"
+    return f"/boot/{get('KERNEL_IMAGETYPE')}"
 
 
 def uboot_disk(get: Get) -> str:
@@ -89,6 +99,8 @@ def lies_in_slot(get: Get) -> bool:
 
 def boot_files(get: Get) -> list[str]:
     """Return what goes into the boot partition, in the form of IMAGE_BOOT_FILES: deployed file;place."""
+    if firmware.chooses(get):
+        return []
     loader, initrd = get("BISTABLE_BOOTLOADER") or "", get("BISTABLE_INITRD") or ""
     name = EFI_NAMES.get(architecture(get), "")
     made = {

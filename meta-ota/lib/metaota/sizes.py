@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from metaota import firmware
+
 if TYPE_CHECKING:
     from metaota.machine import Get
 
@@ -11,6 +13,9 @@ if TYPE_CHECKING:
 COUNTED = ("STORAGE_SIZE_MB", "BOOT_SIZE_MB", "DATA_SIZE_MB", "ERASE_BLOCK_MB")
 ENVIRONMENTS = ("grub", "uboot", "uboot-environment")
 """Boot loaders that keep their memory on a partition of its own: two copies, each in an erase block of its own."""
+
+CHOICE = 16
+"""MiB of the partition with which the firmware of a Raspberry Pi begins; each slot has a boot partition besides."""
 
 PRIMARY = 4
 """Partitions that a master boot record has places for; if there are more, the last place holds all others."""
@@ -41,15 +46,16 @@ def slot(get: Get) -> int:
         return 0
     if block < 1:
         return 0
-    others = [boot, *more, *([2 * block] if get("BISTABLE_BOOTLOADER") in ENVIRONMENTS else [])]
+    boots = [CHOICE, boot, boot] if firmware.chooses(get) else [boot]
+    others = [*boots, *more, *([2 * block] if get("BISTABLE_BOOTLOADER") in ENVIRONMENTS else [])]
     used = max(block, _whole(blobs, block)) + sum(_whole(size, block) for size in others)
     mbr = get("BISTABLE_PARTITION_TABLE") == "mbr"
     count = len(others) + 3
     if mbr and count > PRIMARY:
         # In front of each partition that the table itself has no place for lies a record that describes it.
         used += (count - PRIMARY + 1) * block
-    # Data is the last one and need not end with an erase block; behind it is the second copy of a GPT.
-    start = (storage - data - (0 if mbr else 1)) // block * block
+    # Data is the last one: it has an erase block at least, need not end with one, and is followed by a copy of the GPT.
+    start = (storage - max(data, block) - (0 if mbr else 1)) // block * block
     return max(0, (start - used) // 2 // block * block)
 
 

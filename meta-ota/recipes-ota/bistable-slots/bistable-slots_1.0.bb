@@ -44,6 +44,8 @@ do_configure[vardeps] += "BISTABLE_DEVICE_TYPE BISTABLE_STORAGE_SIZE_MB BISTABLE
     BISTABLE_BLOBS BISTABLE_ROOTFS_FSTYPE TARGET_ARCH"
 do_configure[file-checksums] += "${@'${BISTABLE_LAYOUT}:True' if d.getVar('BISTABLE_LAYOUT') else ''}"
 
+# The layout adds to what the firmware of a Raspberry Pi is configured by.
+do_compile[depends] += "${@'rpi-config:do_deploy' if metaota.firmware.chooses(d.getVar) else ''}"
 do_compile () {
     rm -rf ${B}/files
     bistable image files ${B}/layout.toml ${BISTABLE_FILES_OPTIONS} --output ${B}/files ||

@@ -149,7 +149,7 @@ RDEPENDS:${PN}-artifact:class-target = "\
     ${BISTABLE_ZSTD} \
 "
 RDEPENDS:${PN}-cli:class-target = "${PN}-artifact python3-click"
-RDEPENDS:${PN}-tools:class-target = "${PN}-cli ${PN}-client python3-construct python3-jinja2"
+RDEPENDS:${PN}-tools:class-target = "${PN}-cli ${PN}-client python3-construct python3-jinja2 python3-markupsafe"
 RDEPENDS:${PN}-client:class-target = "\
     ${PN}-artifact \
     python3-ctypes \

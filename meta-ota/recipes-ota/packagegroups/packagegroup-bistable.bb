@@ -8,12 +8,13 @@ inherit packagegroup features_check
 REQUIRED_DISTRO_FEATURES = "bistable"
 PACKAGE_ARCH = "${MACHINE_ARCH}"
 
-# Boot loaders read the kernel in the slot, so that an update replaces it.
+# Boot loaders read the kernel in the slot, so that an update replaces it. Where firmware does, the image has it beside the
+# other files for that firmware.
 RDEPENDS:${PN} = "\
     bistable \
     bistable-data \
     bistable-slots \
-    kernel-image \
     virtual-bistable-conf \
-    ${@'kernel-devicetree' if d.getVar('BISTABLE_DEVICETREE') else ''} \
+    ${@'' if metaota.firmware.chooses(d.getVar) else 'kernel-image'} \
+    ${@'kernel-devicetree' if d.getVar('BISTABLE_DEVICETREE') and not metaota.firmware.chooses(d.getVar) else ''} \
 "
