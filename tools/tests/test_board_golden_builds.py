@@ -15,7 +15,7 @@ from layer_files import LAYER
 from test_board_golden import BOARDS, WITH_DISKS, committed, path_of
 
 from bistable.tools.board.catalogue import FOLDER, catalogue_folder
-from bistable.tools.board.render.openembedded import LOADERS, unspeakable
+from bistable.tools.board.render.openembedded import unspeakable
 from bistable.tools.disk.geometry import boot_plan, place
 from bistable.tools.disk.layout import parse_layout
 
@@ -24,13 +24,13 @@ __all__ = ["bench"]
 SOURCES: Final = Path(os.environ.get("OE_SOURCES", "/nonexistent"))
 PARSERS: Final = sorted(SOURCES.glob("*/openembedded-core/scripts/lib/wic/ksparser.py"))
 ARCHITECTURES: Final = {"amd64": "x86_64", "arm64": "aarch64", "armhf": "arm", "riscv64": "riscv64"}
+RASPBERRY_PI: Final = 'MACHINEOVERRIDES =. "rpi:"\nSDIMG_KERNELIMAGE = "kernel8.img"\n'
 FILES: Final = {
     f"{FOLDER}/{key}/rendered/kas/{release}.yml": (key, release)
     for key, board in BOARDS.items()
     if board.yocto is not None
     for release in board.yocto.releases
 }
-OURS: Final = [key for key in WITH_DISKS if BOARDS[key].boot.flow.loader in LOADERS]
 
 # One process for all: reading a configuration takes kas less time than its own start.
 DRIVER: Final = """
@@ -139,7 +139,10 @@ def test_runqemu_starts_machines_of_qemu_as_with_the_files_of_the_layer(machine:
 
 def settings(key: str) -> str:
     """Return lines of local.conf that take the file of a board."""
+    yocto = BOARDS[key].yocto
+    layers = {layer.name for layer in yocto.layers} if yocto is not None else set()
     return (
+        f"{RASPBERRY_PI if 'meta-raspberrypi' in layers else ''}"
         'BISTABLE_EXAMPLE_KEYS = "1"\n'
         'BBFILE_COLLECTIONS += "meta-python"\n'
         f'TARGET_ARCH:forcevariable = "{ARCHITECTURES[BOARDS[key].boot.architecture]}"\n'
@@ -147,7 +150,7 @@ def settings(key: str) -> str:
     )
 
 
-@pytest.mark.parametrize("key", OURS)
+@pytest.mark.parametrize("key", WITH_DISKS)
 def test_variables_make_the_disk_of_the_layout(key: str, bench: Bench) -> None:
     build = bench.build(settings(key), machine="qemuarm64")
     assert build.log.text == ""
@@ -173,7 +176,7 @@ def test_variables_make_the_disk_of_the_layout(key: str, bench: Bench) -> None:
     ]
 
 
-@pytest.mark.parametrize("key", [key for key in BOARDS if key not in OURS])
+@pytest.mark.parametrize("key", [key for key in BOARDS if key not in WITH_DISKS])
 def test_where_the_layer_makes_no_disk_the_configuration_is_read_without_it(key: str, bench: Bench) -> None:
     build = bench.build(settings(key), machine="qemuarm64")
     assert build.log.text == ""

@@ -248,7 +248,7 @@ def test_what_no_variable_says_is_said_by_the_layout(change: tuple[str, str]) ->
 
 
 def test_where_the_layer_makes_no_disk_it_is_not_switched_on() -> None:
-    for of in (board(samples.UBI), board(samples.VENDOR), of_flow(Flow.RASPBERRY_PI)):
+    for of in (board(samples.UBI), board(samples.VENDOR)):
         found = texts(of)["rendered/bistable.conf"]
         assert 'INHERIT:remove = "bistable"' in found
         assert "BISTABLE_" not in found

@@ -17,6 +17,8 @@ if ubi read ${kernel_addr_r} uboot-env-r 20000; then true; else setenv bistable_
 setenv bistable_current unknown
 setenv bistable_save saveenv
 if test ${bistable_c0} = broken || test ${bistable_c1} = broken; then
+# What U-Boot says of it does not end its line.
+echo
 echo "bistable: a copy of the environment is broken, it is written anew"
 if run bistable_save; then true; else echo "bistable: cannot save the environment"; fi
 fi

@@ -20,6 +20,8 @@ if nand read ${kernel_addr_r} env_redundant 20000; then true; else setenv bistab
 setenv bistable_current unknown
 setenv bistable_save saveenv
 if test ${bistable_c0} = broken || test ${bistable_c1} = broken; then
+# What U-Boot says of it does not end its line.
+echo
 echo "bistable: a copy of the environment is broken, it is written anew"
 if run bistable_save; then true; else echo "bistable: cannot save the environment"; fi
 fi

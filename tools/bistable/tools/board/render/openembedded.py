@@ -19,25 +19,17 @@ KAS: Final = PurePosixPath("kas")
 FOLDER: Final = "BISTABLE_BOARD_FOLDER"
 """The variable with the place of `bistable.conf` itself."""
 
-LOADERS: Final = frozenset({Loader.GRUB, Loader.SYSTEMD_BOOT, Loader.EFI, Loader.UBOOT, Loader.UBOOT_ENVIRONMENT})
-"""Boot loaders for which the layer makes disks."""
-
 _UBOOTS: Final = frozenset({Loader.UBOOT, Loader.UBOOT_ENVIRONMENT})
-
-
-def makes_disk(board: Board) -> bool:
-    """Return whether the layer makes the disk of the board, and the artifacts for it."""
-    return board.boot.flow.loader in LOADERS
 
 
 def openembedded_files(board: Board, disk: DiskPlan | None, flash: FlashPlan | None) -> dict[PurePosixPath, bytes]:
     """Return path -> content of the files."""
-    made = disk is not None and makes_disk(board)
     values = {
         "board": board,
         "folder": FOLDER,
-        "makes_disk": made,
-        "variables": [*_disk(disk.layout), *_settings(board)] if disk is not None and made else [],
+        # The layer makes all disks that layouts describe, and nothing for raw flash and for what vendors lay out.
+        "makes_disk": disk is not None,
+        "variables": [] if disk is None else [*_disk(disk.layout), *_settings(board)],
         "flash": None if flash is None else _flash(flash),
         "own": dict(board.yocto.variables) if board.yocto is not None else {},
     }

@@ -7,7 +7,6 @@ from typing import Final
 from bistable.artifact.limits import KIB, MIB
 from bistable.tools.board.catalogue import FOLDER as CATALOGUE
 from bistable.tools.board.model import Board, Flow, Nand, Status, StorageKind, Yocto
-from bistable.tools.board.render import openembedded
 from bistable.tools.board.render.disk import DiskPlan
 from bistable.tools.board.render.flash import FlashPlan
 from bistable.tools.board.render.prose import reflowed
@@ -97,7 +96,6 @@ def page(board: Board, disk: DiskPlan | None, flash: FlashPlan | None, files: Se
         "handler": None if board.vendor is None else installed(board.vendor),
         "names_image": any("IMAGE" in step for step in board.steps),
         **({} if board.yocto is None else _deployed(board.yocto)),
-        "makes_disk": openembedded.makes_disk(board),
         "flash": None if flash is None else _flash(flash),
         "nand": None if board.ubi is None else _nand(board.ubi.nand),
         "disk": disk,
