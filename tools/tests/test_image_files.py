@@ -353,7 +353,9 @@ def test_an_environment_of_u_boot_is_empty_so_that_it_starts_with_its_own_variab
 def test_u_boot_gets_the_command_for_a_watchdog_that_the_layout_names(tmp_path: Path) -> None:
     written(layout(UBOOT, boot_watchdog="watchdog@0"), tmp_path / "with")
     written(layout(UBOOT), tmp_path / "without")
-    assert config(tmp_path / "with").items() - config(tmp_path / "without").items() == {("WDT", "y"), ("CMD_WDT", "y")}
+    assert config(tmp_path / "with").items() - config(tmp_path / "without").items() == {
+        (name, "y") for name in ("WDT", "WATCHDOG", "CMD_WDT")
+    }
     assert "bistable_watchdog watchdog@0;" in (tmp_path / "with/boot/boot.cmd").read_text()
 
 

@@ -19,6 +19,7 @@ from bistable.tools.boot.ubigeometry import (
     place_volumes,
     slot_volume,
 )
+from bistable.tools.boot.ubootoptions import REDUNDANT, SHELL, WATCHDOG, off, on
 
 SLOTS: Final = ("a", "b")
 SLOT_IMAGE: Final = "rootfs.ubifs"
@@ -31,16 +32,10 @@ _COMPRESSION: Final = "lzo"
 
 _SCRIPT_ADDRESS: Final = "scriptaddr"
 
-_NEEDED: Final = (
-    "HUSH_PARSER", "CMD_SOURCE", "LEGACY_IMAGE_FORMAT", "CMD_ECHO", "CMD_RUN", "CMD_SETEXPR", "CMD_SAVEENV", "MTD",
-    "CMD_MTDPARTS", "CMD_UBI", "CMD_UBIFS",
-)  # fmt: skip
-_WATCHDOG: Final = ("WDT", "CMD_WDT")
-_REDUNDANT: Final = ("SYS_REDUNDAND_ENVIRONMENT", "ENV_REDUNDANT")
-"""Its name up to U-Boot 2025.07, and from 2025.10 on."""
+_NEEDED: Final = (*SHELL, "CMD_SAVEENV", "MTD", "CMD_MTDPARTS", "CMD_UBI", "CMD_UBIFS")
 
 _OTHER_PLACES: Final = (
-    "NOWHERE", "EEPROM", "EXT4", "FAT", "FLASH", "MMC", "MTD", "NVRAM", "ONENAND", "REMOTE", "SCSI", "SPI_FLASH",
+    "EEPROM", "EXT4", "FAT", "FLASH", "MMC", "MTD", "NVRAM", "ONENAND", "REMOTE", "SCSI", "SPI_FLASH",
 )  # fmt: skip
 """With two places, U-Boot would save into the one that it has loaded from."""
 
@@ -166,39 +161,37 @@ def _uboot_lines(plan: UbiPlan) -> Iterator[str]:
     where = f"${{{_SCRIPT_ADDRESS}}}" if address is None else f"{address:#x}"
     yield "# What U-Boot needs for the boot script, which lies in a volume of UBI."
     names = [*_NEEDED, f"CMD_{COMMANDS[plan.architecture].upper()}"]
-    yield from map(_on, [*names, *(() if plan.watchdog is None else _WATCHDOG)])
+    yield from map(on, [*names, *(() if plan.watchdog is None else WATCHDOG)])
     yield f'CONFIG_MTDIDS_DEFAULT="{flash.uboot}={flash.mtd_id}"'
     yield f'CONFIG_MTDPARTS_DEFAULT="{mtdparts(flash)}"'
-    yield _on("USE_BOOTCOMMAND")
+    yield on("USE_BOOTCOMMAND")
     yield f'CONFIG_BOOTCOMMAND="ubi part {plan.partition} && ubi read {where} {SCRIPT} && source {where}; reset"'
     yield ""
     yield "# The environment. That there are two copies has a new name since 2025.10."
-    yield from map(_on, _REDUNDANT)
+    yield from map(on, REDUNDANT)
     yield f"CONFIG_ENV_SIZE={plan.environment_size:#x}"
     if plan.environment is None:
-        yield _on("ENV_IS_IN_UBI")
+        yield on("ENV_IS_IN_UBI")
         yield f'CONFIG_ENV_UBI_PART="{plan.partition}"'
         yield f'CONFIG_ENV_UBI_VOLUME="{ENVIRONMENTS[0]}"'
         yield f'CONFIG_ENV_UBI_VOLUME_REDUND="{ENVIRONMENTS[1]}"'
-        yield from map(_off, (*_OTHER_PLACES, "NAND"))
+        yield from map(off, _places(*_OTHER_PLACES, "NAND"))
         return
     first, second = (partition_named(flash, name) for name in plan.environment)
-    yield _on("CMD_NAND")
-    yield _on("ENV_IS_IN_NAND")
+    yield on("CMD_NAND")
+    yield on("ENV_IS_IN_NAND")
     yield f"CONFIG_ENV_OFFSET={first.offset:#x}"
     yield f"CONFIG_ENV_OFFSET_REDUND={second.offset:#x}"
     yield f"CONFIG_ENV_RANGE={_shared_range(flash, (first, second)):#x}"
-    yield from map(_off, (*_OTHER_PLACES, "UBI"))
+    yield from map(off, _places(*_OTHER_PLACES, "UBI"))
+
+
+def _places(*names: str) -> Iterator[str]:
+    """Yield the options that say where the environment is."""
+    yield "ENV_IS_NOWHERE"
+    yield from (f"ENV_IS_IN_{name}" for name in names)
 
 
 def _shared_range(flash: Flash, places: tuple[FlashPartition, FlashPartition]) -> int:
     """Return in how many bytes of both partitions U-Boot may look for blocks that are not bad."""
     return min(partition_size(flash, place) for place in places)
-
-
-def _on(name: str) -> str:
-    return f"CONFIG_{name}=y"
-
-
-def _off(place: str) -> str:
-    return f"# CONFIG_ENV_IS_IN_{place} is not set" if place != "NOWHERE" else "# CONFIG_ENV_IS_NOWHERE is not set"

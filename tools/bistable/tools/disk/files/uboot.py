@@ -6,22 +6,16 @@ from typing import Final
 from bistable.artifact.image import ImageKind
 from bistable.tools.boot.plan import BootPlan, Loader
 from bistable.tools.boot.render import COMMANDS
+from bistable.tools.boot.ubootoptions import REDUNDANT, SHELL, WATCHDOG, off, on
 from bistable.tools.disk.geometry import ENVIRONMENT, Geometry
 from bistable.tools.disk.layout.model import Layout, TableKind
 
 LOADERS: Final = frozenset({Loader.UBOOT, Loader.UBOOT_ENVIRONMENT})
 
-_SCRIPT: Final = (
-    "HUSH_PARSER", "CMD_SOURCE", "LEGACY_IMAGE_FORMAT", "CMD_ECHO", "CMD_RUN", "CMD_SETEXPR", "CMD_FS_GENERIC",
-    "CMD_FAT",
-)  # fmt: skip
-"""What every script needs: the shell, boot.scr itself, counting, `load`. The shell brings `test`."""
+_SCRIPT: Final = (*SHELL, "CMD_FS_GENERIC", "CMD_FAT")
 
 _COPIES: Final = ("CMD_ITEST", "CMD_MEMORY", "CMD_PART", "CMD_IMPORTENV", "CMD_EXPORTENV")
 """What a script needs that keeps the two copies of the environment by itself."""
-
-_WATCHDOG: Final = ("WDT", "CMD_WDT")
-"""The driver of the board's watchdog comes with its own configuration."""
 
 _FILE_SYSTEMS: Final[Mapping[ImageKind, str]] = {
     ImageKind.EXT4: "CMD_EXT4",
@@ -38,9 +32,6 @@ _INTERFACES: Final[Mapping[str, tuple[str, ...]]] = {
     "usb": ("CMD_USB",),
     "virtio": ("CMD_VIRTIO",),
 }
-_REDUNDANT: Final = ("SYS_REDUNDAND_ENVIRONMENT", "ENV_REDUNDANT")
-"""Its name up to U-Boot 2025.07, and from 2025.10 on."""
-
 _DEVICES: Final = (("SYS_MMC_ENV_DEV", "SYS_MMC_ENV_PART"), ("ENV_MMC_DEVICE_INDEX", "ENV_MMC_EMMC_HW_PARTITION"))
 """The same for which card or eMMC, and for its hardware partition."""
 
@@ -61,12 +52,12 @@ def _script_lines(layout: Layout, plan: BootPlan) -> Iterator[str]:
     names = [*_SCRIPT, f"CMD_{COMMANDS[plan.architecture].upper()}", _TABLES[layout.disk.table]]
     names += [_FILE_SYSTEMS[layout.slots.filesystem], *_INTERFACES.get(interface, ())]
     names += _COPIES if plan.loader is Loader.UBOOT else ("CMD_SAVEENV",)
-    names += [] if plan.watchdog is None else _WATCHDOG
-    yield from map(_on, names)
+    names += [] if plan.watchdog is None else WATCHDOG
+    yield from map(on, names)
     if interface not in _INTERFACES:
         yield f"# Missing here: what gives U-Boot the commands `{interface} read` and `{interface} write`."
     if plan.watchdog is None:
-        yield "# Where the board sets bistable_watchdog, also CONFIG_WDT=y and CONFIG_CMD_WDT=y."
+        yield "# Where the board sets bistable_watchdog, also CONFIG_WDT=y, CONFIG_WATCHDOG=y and CONFIG_CMD_WDT=y."
 
 
 def _environment_lines(geometry: Geometry, plan: BootPlan) -> Iterator[str]:
@@ -75,27 +66,19 @@ def _environment_lines(geometry: Geometry, plan: BootPlan) -> Iterator[str]:
     if plan.loader is Loader.UBOOT:
         yield "# The script keeps the environment by itself. With a redundant one of U-Boot's own, under its old or new"
         yield "# name, `env import -c` would take something else."
-        yield from map(_off, _REDUNDANT)
+        yield from map(off, REDUNDANT)
     elif place is None or interface != _MMC:
         yield f"# Missing here: where U-Boot keeps its environment. It can be a partition of mmc, not of {interface}."
         yield "# Give it two redundant copies elsewhere, and name them in /etc/fw_env.config."
     else:
         start = geometry.partition(ENVIRONMENT).start
         yield f"# The environment is on the partition {ENVIRONMENT}. Some settings have a new name since 2025.10."
-        yield _on("ENV_IS_IN_MMC")
-        yield from map(_off, ("ENV_IS_NOWHERE", *(f"ENV_IS_IN_{name}" for name in _OTHER_PLACES)))
-        yield from map(_on, _REDUNDANT)
+        yield on("ENV_IS_IN_MMC")
+        yield from map(off, ("ENV_IS_NOWHERE", *(f"ENV_IS_IN_{name}" for name in _OTHER_PLACES)))
+        yield from map(on, REDUNDANT)
         yield f"CONFIG_ENV_SIZE={place.size:#x}"
         yield f"CONFIG_ENV_OFFSET={start + place.offsets[0]:#x}"
         yield f"CONFIG_ENV_OFFSET_REDUND={start + place.offsets[1]:#x}"
         for device, hardware in _DEVICES:
             yield f"CONFIG_{device}={number}"
             yield f"CONFIG_{hardware}=0"
-
-
-def _on(name: str) -> str:
-    return f"CONFIG_{name}=y"
-
-
-def _off(name: str) -> str:
-    return f"# CONFIG_{name} is not set"
