@@ -18,8 +18,8 @@ readonly PACKAGES=(
     libarchive-tools libcap2-bin libglib2.0-bin libubootenv-tool mender-artifact mmdebstrap mount mtools opensc openssl
     podman podman-compose polkitd rpm runc shellcheck softhsm2 squashfs-tools u-boot-tools xz-utils zstd
     # Machines that are booted, and what boots them.
-    grub-common grub-efi-amd64-bin ovmf qemu-efi-aarch64 qemu-system-arm qemu-system-x86 qemu-utils systemd-boot-efi
-    u-boot-qemu
+    grub-common grub-efi-amd64-bin ovmf qemu-efi-aarch64 qemu-system-arm qemu-system-misc qemu-system-x86 qemu-utils
+    systemd-boot-efi u-boot-qemu
 )
 # Used from an unpacked copy and never installed, because installing it would start a service on this machine.
 readonly UNPACKED_PACKAGE=mender-client
