@@ -8,7 +8,7 @@ import pytest
 from bench_devices import ASH, BASH, GETTY, KERNEL, PASSWORD, on_terminal
 
 from bistable.tools.bench.errors import CommandError, DeathError, LateError, MisuseError
-from bistable.tools.bench.shell import SHELL_READY, Answer, Login, Shell
+from bistable.tools.bench.shell import PROMPT, SHELL_READY, Answer, Login, Shell
 
 pytestmark = pytest.mark.skipif(
     not all(map(shutil.which, ("busybox", "bash", "setsid"))), reason="not installed: busybox, bash or setsid"
@@ -28,7 +28,7 @@ def test_a_prompt_after_a_boot_is_taken_over_and_commands_give_output_and_status
 
 @SHELLS
 def test_a_message_of_the_kernel_right_after_the_prompt_does_not_hide_it(shell, tmp_path):
-    with on_terminal(f"printf '/ # {KERNEL}\\r\\n'; exec env {shell.replace('# ', '> ')}", tmp_path) as console:
+    with on_terminal(f"printf '\\r\\n/ # {KERNEL}\\r\\n'; exec env {shell.replace('# ', '> ')}", tmp_path) as console:
         it = Shell(console)
         it.attach()
         assert it.run("echo here").output == "here"
@@ -62,7 +62,7 @@ def test_a_password_is_in_no_representation():
 
 
 def test_a_command_that_fails_says_what_it_wrote(tmp_path):
-    with on_terminal(f"exec env {ASH}", tmp_path) as console:
+    with on_terminal(f"echo; exec env {ASH}", tmp_path) as console:
         it = Shell(console)
         it.attach()
         with pytest.raises(CommandError, match=r"ended with exit status 1[^|]*\| no such thing"):
@@ -81,7 +81,7 @@ def test_a_command_that_fails_says_what_it_wrote(tmp_path):
 )
 def test_a_command_arrives_as_it_is_whatever_is_in_it(command, tmp_path):
     expected = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True).stdout
-    with on_terminal(f"exec env {BASH}", tmp_path) as console:
+    with on_terminal(f"echo; exec env {BASH}", tmp_path) as console:
         it = Shell(console)
         it.attach()
         assert it.run(command).output == expected.rstrip("\n")
@@ -103,7 +103,7 @@ def test_a_device_that_has_been_on_for_long_is_joined_and_given_back(shell, tmp_
 
 def test_a_shell_that_was_not_given_back_is_joined_all_the_same(tmp_path, monkeypatch):
     monkeypatch.setattr("bistable.tools.bench.patience.ANSWER", 0.3)
-    with on_terminal(f"exec env {ASH}", tmp_path) as console:
+    with on_terminal(f"echo; exec env {ASH}", tmp_path) as console:
         Shell(console).attach()
         it = Shell(console)
         it.join()
@@ -123,6 +123,39 @@ def test_a_device_that_dies_on_its_way_to_the_shell_is_not_waited_for(tmp_path):
     script = "echo 'Kernel panic - not syncing: no init'; exec sleep 1000"
     with on_terminal(script, tmp_path) as console, pytest.raises(DeathError, match="Kernel panic"):
         Shell(console).attach()
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "/ # ",
+        "~ # \x1b[6n",
+        "# ",
+        "sh-5.2# ",
+        "root@acorn:~# ",
+        "[root@acorn ~]# ",
+        "\x1b[?2004h\x1b[1;31mroot@acorn\x1b[0m:/var/lib# ",
+        f"/ # {KERNEL}",
+    ],
+)
+def test_prompts_of_root_are_known(prompt):
+    assert PROMPT.search(f"Last login: today\r\n{prompt}")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "virtio read: device 0 block # ",
+        "## Loading kernel from FIT Image at 90000000 ...\r\n",
+        "   Uncompressing # ",
+        "Linux version 6.12 (acorn) # ",
+        "oak@acorn:~$ ",
+        "u-boot=> ",
+    ],
+)
+def test_what_boot_loaders_say_is_taken_for_no_prompt_wherever_they_pause(words):
+    text = f"\r\n{words}"
+    assert not any(PROMPT.search(text[:end]) for end in range(len(text) + 1))
 
 
 def test_a_restart_is_seen_by_the_last_words_of_the_kernel_not_by_a_login_that_comes_before(tmp_path):

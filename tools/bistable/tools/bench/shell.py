@@ -3,6 +3,7 @@
 import re
 import shlex
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -13,14 +14,20 @@ from bistable.tools.bench.errors import CommandError, LateError, MisuseError
 SHELL_READY: Final = "bistable-shell: ready"
 """What the serial line says before a root shell listens there that asks for no login."""
 
+_ESCAPES: Final = r"(?:\x1b\[[0-9;?]*[A-Za-z])*"
+PROMPT: Final = re.compile(
+    rf"[\r\n]{_ESCAPES}(?:\[?root@[^\r\n#]{{1,80}}|[^\s#\x1b]{{0,40}} ?)#{_ESCAPES} (?=$|\[|\x1b)"
+)
+"""Of root: `/ # `, `sh-5.2# `, `[root@acorn ~]# `. Right after it may come words of the kernel, or an escape sequence.
+
+At most one word may be before the `#`, at the start of its line: U-Boot says `virtio read: device 0 block # 18432`, may
+pause after any character of that, and must not get anything to read.
+"""
+
 _LOGIN: Final = re.compile(r"(?<!Last )\blogin: ")
 _PASSWORD: Final = re.compile(r"[Pp]assword: ?")
 _REFUSED: Final = re.compile(r"Login incorrect")
-_PROMPT: Final = re.compile(r"(?:^|[\r\n])[^\r\n#]{0,120}#(?:\x1b\[[0-9;?]*[A-Za-z])* (?=$|\[|\x1b)")
-"""Of root: `/ # `, `root@acorn:~# `. Right after it may come a message of the kernel, or an escape sequence."""
-
-_READY: Final = re.compile(re.escape(SHELL_READY))
-_SHELLS: Final = {"a root prompt": _PROMPT, SHELL_READY: _READY}
+_SHELLS: Final = {"a root prompt": PROMPT, SHELL_READY: re.compile(re.escape(SHELL_READY))}
 _RESTARTS: Final = {
     "the kernel's last words": re.compile(r"reboot: (?:Restarting|Power)|Restarting system"),
     "a boot loader": re.compile(r"U-Boot \S|bistable: "),
@@ -90,13 +97,11 @@ class Shell:
             MisbehavedError: nobody answers, or the device dies.
         """
         self._console.send("")
-        try:
+        # There may be a shell that was taken over before, and was not given back: it has no prompt.
+        with suppress(LateError):
             found, _ = self._console.expect_any({"login: ": _LOGIN, **_SHELLS}, seconds=patience.ANSWER)
             if found == "login: ":
                 self._log_in()
-        except LateError:
-            # There may be a shell that was taken over before, and was not given back: it has no prompt.
-            pass
         self._take_over()
 
     def wait_for_restart(self) -> None:
