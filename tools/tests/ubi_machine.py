@@ -5,28 +5,23 @@ and its environment are the same.
 """
 
 import os
-import struct
 import subprocess
-import zlib
 from collections.abc import Mapping
-from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import pytest
 from boot_machines import Boot, run_machine
 from boot_programs import needs
 from boot_stand_ins import arm64_kernel
+from ubi_image import UbiImage
 from ubi_plans import flash, ubi_plan
 
-from bistable.artifact.errors import RejectedError
 from bistable.artifact.limits import KIB, MIB
 from bistable.tools.boot import ubootenv
 from bistable.tools.boot.legacy import build_script
-from bistable.tools.boot.state import names_of
 from bistable.tools.boot.ubi import FlashPartition
 from bistable.tools.boot.ubifiles import ubi_files
-from bistable.tools.boot.ubigeometry import ENVIRONMENTS, place_volumes
+from bistable.tools.boot.ubigeometry import ENVIRONMENTS
 
 ROOT = Path(__file__).parent.parent.parent
 KERNEL = PurePosixPath("/boot/Image")
@@ -49,13 +44,6 @@ PLAN = ubi_plan(
     arguments="console=ttyAMA0",
 )
 FILES = ubi_files(PLAN)
-GEOMETRY = place_volumes(PLAN)
-
-_EC, _VID = b"UBI#", b"UBI!"
-_TABLE = 0x7FFFEFFF
-_RECORD = 172
-_MARKER = 13
-"""Where a record of the table of volumes says that an update of the volume is not finished."""
 
 
 def uboot() -> Path:
@@ -69,11 +57,8 @@ def uboot() -> Path:
     return Path(done.stdout.strip())
 
 
-@dataclass(frozen=True, slots=True)
-class FlashImage:
+class FlashImage(UbiImage):
     """The flash of the machine, as a file."""
-
-    path: Path
 
     def boot(self) -> Boot:
         """Start the machine once."""
@@ -87,56 +72,6 @@ class FlashImage:
                 "-drive", f"if=pflash,unit=1,format=raw,file={self.path}",
             ],
         )  # fmt: skip
-
-    def environment(self) -> dict[str, str]:
-        """The variables of ours in the newest copy."""
-        valid = []
-        for name in ENVIRONMENTS:
-            with suppress(RejectedError):
-                valid.append(ubootenv.read_redundant(self.volume(name)[: PLAN.environment_size]))
-        newest = max(valid, key=lambda copy: copy.counter or 0)
-        return newest.variables(names_of(("a", "b")))
-
-    def volume(self, name: str) -> bytes:
-        """The content of a volume, with erased flash where nothing was written."""
-        number, blocks = GEOMETRY.volume(name).number, GEOMETRY.volume(name).blocks
-        found = self._blocks(number)
-        return b"".join(found.get(block, (0, b"\xff" * GEOMETRY.leb))[1] for block in range(blocks))
-
-    def is_unfinished(self, name: str) -> bool:
-        """Whether an update of the volume was begun, and has not ended."""
-        (_, table), *_ = self._blocks(_TABLE).values()
-        return table[GEOMETRY.volume(name).number * _RECORD + _MARKER] == 1
-
-    def interrupt(self, name: str) -> None:
-        """Make it as after a power cut in an update of the volume: begun, and not ended."""
-        data = bytearray(self.path.read_bytes())
-        for start in self._places(_TABLE):
-            at = start + 128 + GEOMETRY.volume(name).number * _RECORD
-            data[at + _MARKER] = 1
-            data[at + _RECORD - 4 : at + _RECORD] = _crc(data[at : at + _RECORD - 4])
-        for start in self._places(GEOMETRY.volume(name).number):
-            data[start + 64 : start + FLASH.erase_block] = b"\xff" * (FLASH.erase_block - 64)
-        self.path.write_bytes(data)
-
-    def _places(self, volume: int) -> list[int]:
-        data = self.path.read_bytes()
-        return [
-            start
-            for start in range(0, len(data), FLASH.erase_block)
-            if data[start + 64 : start + 68] == _VID and int.from_bytes(data[start + 72 : start + 76]) == volume
-        ]
-
-    def _blocks(self, volume: int) -> dict[int, tuple[int, bytes]]:
-        """Block of the volume -> sequence number and content; of several copies of a block the newest."""
-        data = self.path.read_bytes()
-        found: dict[int, tuple[int, bytes]] = {}
-        for start in self._places(volume):
-            block = int.from_bytes(data[start + 76 : start + 80])
-            sequence = int.from_bytes(data[start + 104 : start + 112])
-            if block not in found or found[block][0] < sequence:
-                found[block] = sequence, data[start + 128 : start + FLASH.erase_block]
-        return found
 
 
 def make_flash(folder: Path, variables: Mapping[str, str] | None = None, *, kernels: str = "ab") -> FlashImage:
@@ -161,7 +96,7 @@ def make_flash(folder: Path, variables: Mapping[str, str] | None = None, *, kern
     image = (folder / "ubi.img").read_bytes()
     path = folder / "flash.img"
     path.write_bytes(image + b"\xff" * (FLASH.size - len(image)))
-    return FlashImage(path)
+    return FlashImage(path, PLAN)
 
 
 def _make_slot(folder: Path, slot: str, *, with_kernel: bool) -> None:
@@ -177,8 +112,3 @@ def _make_slot(folder: Path, slot: str, *, with_kernel: bool) -> None:
 
 def _run(folder: Path, *command: str) -> None:
     subprocess.run(command, cwd=folder, check=True, capture_output=True)
-
-
-def _crc(data: bytes | bytearray) -> bytes:
-    """The checksum of UBI's headers: CRC-32 without its last step."""
-    return struct.pack(">I", zlib.crc32(data) ^ 0xFFFFFFFF)
