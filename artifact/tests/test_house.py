@@ -80,18 +80,25 @@ def build(target: str, directory: Path) -> Path:
 def code_names(folder: str) -> set[str]:
     """Return the modules of one part of the namespace, as they are called in it."""
     sources = ROOT / folder / "bistable"
-    files = {path for form in ("*.py", "py.typed", "*.xml", "*.jinja", "*.toml") for path in sources.rglob(form)}
+    files = {
+        path for form in ("*.py", "py.typed", "*.xml", "*.jinja", "*.toml", "*.css") for path in sources.rglob(form)
+    }
     return {path.relative_to(sources.parent).as_posix() for path in files}
 
 
 def test_the_wheel_holds_the_code_and_its_metadata_and_nothing_else(wheel_names: set[str]) -> None:
     metadata = {"METADATA", "WHEEL", "RECORD", "entry_points.txt", "licenses/LICENSE"}
     code = code_names("artifact") | code_names("client") | code_names("tools")
-    dist = {path.relative_to(ROOT / "client").as_posix() for path in tracked() if ROOT / "client/dist" in path.parents}
+    shared = {
+        path.relative_to(folder.parent).as_posix()
+        for folder in (ROOT / "client" / "dist", ROOT / "board-integrations")
+        for path in tracked()
+        if folder in path.parents
+    }
     assert wheel_names == (
         code
         | {f"bistable-{VERSION}.dist-info/{name}" for name in metadata}
-        | {f"bistable-{VERSION}.data/data/share/bistable/{name}" for name in dist}
+        | {f"bistable-{VERSION}.data/data/share/bistable/{name}" for name in shared}
     )
 
 
@@ -99,6 +106,7 @@ def test_the_source_distribution_holds_code_tests_and_texts_and_nothing_else(sdi
     top = {name.split("/")[0] for name in sdist_names}
     assert top == {
         "artifact",
+        "board-integrations",
         "client",
         "tools",
         ".gitignore",

@@ -77,7 +77,7 @@ def test_there_are_boards_for_the_ways_to_choose_a_slot_that_are_in_use() -> Non
 @pytest.mark.parametrize("key", BOARDS)
 def test_nothing_names_a_place_of_the_machine_that_rendered_it(key: str) -> None:
     for path, content in render_board(BOARDS[key]).items():
-        for word in (str(catalogue_folder()), "/work/", "/home/", "/root/"):
+        for word in (str(catalogue_folder()), str(Path.home())):
             assert word not in content.decode(), path
 
 
