@@ -203,16 +203,7 @@ def rig(kind: Kind, profile: Profile = Profile.SMALL, *, arguments: str = "") ->
         MachineError: packages or tools are missing.
     """
     hardware = HARDWARE[kind]
-    text = _LAYOUT.format(
-        kind=kind,
-        loader=hardware.loader,
-        architecture=hardware.architecture,
-        console=hardware.console,
-        arguments=arguments,
-        boot=_BOOT_MIB_WITH_KERNELS if hardware.loader in _WITH_KERNELS else _BOOT_MIB,
-        slot=SLOT_MIB[profile][hardware.architecture],
-        data=DATA_MIB,
-    )
+    text = layout_text(kind, profile, arguments=arguments)
     layout = parse_layout(text.encode(), Path("/"), name=str(kind))
     root = system(hardware.architecture, profile)
     key = cache.digest(text, root.name, keys() / "release.pub", _CODE)
@@ -229,6 +220,21 @@ def rig(kind: Kind, profile: Profile = Profile.SMALL, *, arguments: str = "") ->
     folder = cache.made(f"rig-{kind}", key, make)
     geometry = place(layout)
     return Rig(kind=kind, profile=profile, folder=folder, plan=boot_plan(layout, geometry), geometry=geometry)
+
+
+def layout_text(kind: Kind, profile: Profile = Profile.SMALL, *, arguments: str = "") -> str:
+    """Return the layout of the disk, as TOML."""
+    hardware = HARDWARE[kind]
+    return _LAYOUT.format(
+        kind=kind,
+        loader=hardware.loader,
+        architecture=hardware.architecture,
+        console=hardware.console,
+        arguments=arguments,
+        boot=_BOOT_MIB_WITH_KERNELS if hardware.loader in _WITH_KERNELS else _BOOT_MIB,
+        slot=SLOT_MIB[profile][hardware.architecture],
+        data=DATA_MIB,
+    )
 
 
 def keys() -> Path:
