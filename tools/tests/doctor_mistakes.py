@@ -362,6 +362,14 @@ MISTAKES = {
         expected="imx2-wdt",
         change=r"\[watchdog\]",
     ),
+    "watchdog: in software": error(
+        DISK,
+        says("watchdogs", "watchdog0||Software Watchdog|inactive|60|65535|"),
+        "a watchdog in software",
+        found="Software Watchdog",
+        expected="imx2-wdt",
+        change="imx2-wdt, built in",
+    ),
     "watchdog: too short": error(
         DISK,
         swap("watchdogs", "|60|0|", "|16|16|"),

@@ -2,13 +2,16 @@
 
 from collections.abc import Iterator
 from pathlib import PurePosixPath
+from typing import Final
 
 from bistable.tools.board.model import Watchdog as Wanted
 from bistable.tools.bringup.doctor.expected import Expected
 from bistable.tools.bringup.doctor.facts import Facts, Watchdog
 from bistable.tools.bringup.doctor.finding import HARDWARE, Finding, error, warning
 
-_ACTIVE = "active"
+_ACTIVE: Final = "active"
+_SOFTWARE: Final = "Software Watchdog"
+"""What softdog calls itself."""
 
 
 def check_watchdog(expected: Expected, facts: Facts) -> Iterator[Finding]:
@@ -28,6 +31,15 @@ def check_watchdog(expected: Expected, facts: Facts) -> Iterator[Finding]:
             'status = "okay"; or [watchdog] device in board.toml',
             found=others or "no watchdog at all",
             expected=f"{wanted.device} ({wanted.driver})",
+        )
+        return
+    if found.identity == _SOFTWARE:
+        yield error(
+            HARDWARE,
+            f"{wanted.device} is a watchdog in software: it resets nothing if the kernel itself hangs",
+            f"the kernel's configuration: the driver {wanted.driver}, built in, and no softdog before it",
+            found=found.identity,
+            expected=wanted.driver,
         )
         return
     yield from _compared(wanted, found)
