@@ -1,5 +1,6 @@
 """`bistable board doctor`: the ways to a device, what is shown, and the exit codes."""
 
+import json
 import os
 import pty
 import signal
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
+import jsonschema
 import pytest
 from bench_devices import ASH, environment
 from board_samples import DISK, board
@@ -18,6 +20,8 @@ from doctor_mistakes import MISTAKES
 
 from bistable.tools.bench import reaching
 from bistable.tools.bench.shell import Login
+
+SCHEMA = Path(__file__).resolve().parents[2] / "docs/reference/schemas/board.doctor.1.json"
 
 
 @pytest.fixture
@@ -74,7 +78,10 @@ warning: hardware: /dev/watchdog0 is a watchdog of another driver than board.tom
 
 def test_programs_are_told_the_same(acorn: Path, device: Device) -> None:
     MISTAKES["client: not installed"].spoil(device)
-    assert doctor(acorn, "--ssh", "x", "--json", code=1).document == {
+    document = doctor(acorn, "--ssh", "x", "--json", code=1).document
+    if SCHEMA.exists():
+        jsonschema.validate(document, json.loads(SCHEMA.read_text()))
+    assert document == {
         "schema": "bistable.board.doctor/1",
         "board": "acorn-2",
         "model": "Acorn 2",
