@@ -14,7 +14,7 @@ from ubi_machine import FILES, PLAN, ROOT, FlashImage, make_flash
 from bistable.tools.boot.ubigeometry import ENVIRONMENTS
 
 BOOT_COMMAND = "ubi part ubi && ubi read ${scriptaddr} boot-script && source ${scriptaddr}; reset"
-SELF = {**BOARD, "bootcmd": BOOT_COMMAND}
+SELF = {name: value for name, value in BOARD.items() if not name.endswith("_high")} | {"bootcmd": BOOT_COMMAND}
 """What U-Boot saves beside our variables: it forgets what it was built with when it finds an environment."""
 
 
