@@ -42,7 +42,7 @@ def machine(tmp_path, monkeypatch):
     program(
         tmp_path, "cat", '#!/bin/sh\ncase $1 in /proc/cmdline) exec /bin/cat "$CMDLINE" ;; esac\nexec /bin/cat "$@"\n'
     )
-    program(tmp_path, "reboot", "#!/bin/sh\necho 'reboot: Restarting system'\nkill -KILL $PPID\n")
+    program(tmp_path, "reboot", "#!/bin/sh\necho 'acorn login: '; echo 'reboot: Restarting system'\nkill -KILL $PPID\n")
     for name, value in {**environment(tmp_path), "CMDLINE": str(cmdline)}.items():
         monkeypatch.setenv(name, value)
     hands = ProcessHands(lambda line: ["bash", "-c", MACHINE, "machine", str(line)], tmp_path)
@@ -62,6 +62,8 @@ def test_a_device_boots_reboots_is_cut_off_and_reset(machine):
     assert device.boot() == "a"
     device.reset()
     assert device.boot() == "a"
+    # Nobody has answered the prompt of the system that went down.
+    assert "not found" not in hands.console.text()
     assert device.says("booting") == [f"booting slot {slot}" for slot in "abaa"]
 
 

@@ -24,6 +24,9 @@ def test_a_prompt_after_a_boot_is_taken_over_and_commands_give_output_and_status
         it.attach()
         assert it.run("echo one; echo two >&2; exit 3", allowed=(3,)) == Answer(status=3, output="one\ntwo")
         assert it.run("cat") == Answer(status=0, output="")
+        # Nothing is echoed: it would be in the way of answers, and of who reads the log.
+        assert "<<1" in console.text()
+        assert "eval 'echo one" not in console.text()
 
 
 @SHELLS
@@ -48,6 +51,15 @@ def test_where_a_login_is_asked_for_user_and_password_are_given(shell, tmp_path)
         it = Shell(console, Login(password=PASSWORD))
         it.attach()
         assert it.run("echo here").output == "here"
+
+
+def test_the_message_about_the_last_login_is_no_question_for_the_next_one(tmp_path):
+    script = f"{BOOT} echo 'Last login: Thu Nov 26 06:00:00 UTC 2026 on ttyS2'; exec env {BASH}"
+    with on_terminal(script, tmp_path) as console:
+        it = Shell(console)
+        it.attach()
+        assert it.run("echo here").output == "here"
+        assert "root: " not in console.text()
 
 
 def test_a_wrong_password_and_a_missing_one_are_the_callers_mistakes(tmp_path):

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import closing, contextmanager, nullcontext, suppress
 from pathlib import Path
 
 import jsonschema
@@ -168,7 +168,10 @@ def a_port(script: str, folder: Path) -> Iterator[str]:
         try:
             yield os.ttyname(port)
         finally:
-            os.killpg(process.pid, signal.SIGKILL)
+            # An interactive shell leads a group of its own.
+            for group in {process.pid, os.tcgetpgrp(inner)}:
+                with suppress(ProcessLookupError):
+                    os.killpg(group, signal.SIGKILL)
             os.close(port)
             for thread in threads:
                 thread.join()
@@ -180,13 +183,12 @@ def test_over_a_serial_port_a_shell_is_found_used_and_given_back(tmp_path: Path)
     with a_port(f"env {ASH}; echo it is free again; exec sleep 1000", tmp_path) as port:
         with reaching.over_serial(port, 115200, Login()) as shell:
             assert shell.run("echo here").output == "here"
-        wire = reaching.SerialWire(port, 115200)
-        said = b""
-        while b"free again" not in said:
-            part = wire.read(20)
-            assert part, said
-            said += part
-        wire.close()
+        with closing(reaching.SerialWire(port, 115200)) as wire:
+            said = b""
+            while b"free again" not in said:
+                part = wire.read(20)
+                assert part, said
+                said += part
 
 
 def test_the_log_of_a_device_that_does_not_answer_is_kept_and_named(

@@ -40,6 +40,15 @@ def test_errors_come_first():
     assert levels == [Level.ERROR, Level.ERROR, Level.WARNING, Level.WARNING]
 
 
+def test_what_is_in_the_wrong_place_is_not_held_against_the_boot_loader():
+    of = board(DISK)
+    device = good_device(of)
+    MISTAKES["environment: a wrong offset"].spoil(device)
+    MISTAKES["environment: never written"].spoil(device)
+    (finding,) = diagnosed(of, device).findings
+    assert "another place" in finding.what
+
+
 def test_a_device_without_the_client_is_still_compared_with_all_else():
     of = board(DISK)
     device = good_device(of)
