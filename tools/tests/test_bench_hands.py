@@ -265,3 +265,16 @@ def test_what_fails_in_labgrid_fails_in_one_way(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "labgrid", None)
     with pytest.raises(MachineError, match="labgrid is not installed"):
         LabgridHands(Path("acorn.yaml"), tmp_path / "console.log")
+
+
+def test_a_console_of_labgrid_that_is_not_there_is_told_from_one_that_is_silent(monkeypatch, tmp_path):
+    driver = LabgridConsole()
+    driver.words = None
+    labgrid(monkeypatch, driver)
+    hands = LabgridHands(Path("acorn.yaml"), tmp_path / "console.log")
+    hands.listen()
+    driver.read = lambda **_: driver.words.pop(0)
+    with pytest.raises(MachineError, match="is the device on"):
+        hands.console.expect("ready", seconds=5)
+    driver.words = [b"ready"]
+    hands.console.expect("ready", seconds=5)

@@ -10,6 +10,7 @@ from bistable.artifact.errors import BistableError, MachineError, RequestError
 from bistable.tools.bench.console import Console
 
 TARGET: Final = "main"
+_CONSOLE: Final = "cannot use the console that labgrid leads, is the device on?"
 
 
 class Line(Protocol):
@@ -43,16 +44,18 @@ class LabgridWire:
         # labgrid cannot be without it.
         from pexpect import TIMEOUT
 
-        try:
-            return self._line.read(timeout=seconds)
-        except TIMEOUT:
-            return None
-        except OSError:
-            return b""
+        with _leading(_CONSOLE):
+            try:
+                return self._line.read(timeout=seconds)
+            except TIMEOUT:
+                return None
+            except OSError:
+                return b""
 
     def write(self, data: bytes) -> None:
         """Send all of the bytes."""
-        self._line.write(data)
+        with _leading(_CONSOLE):
+            self._line.write(data)
 
     def close(self) -> None:
         """Leave it to labgrid."""
