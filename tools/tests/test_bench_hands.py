@@ -274,7 +274,8 @@ def test_a_console_of_labgrid_that_is_not_there_is_told_from_one_that_is_silent(
     hands = LabgridHands(Path("acorn.yaml"), tmp_path / "console.log")
     hands.listen()
     driver.read = lambda **_: driver.words.pop(0)
-    with pytest.raises(MachineError, match="is the device on"):
+    with pytest.raises(MachineError, match="cannot use the console that labgrid leads: AttributeError") as failed:
         hands.console.expect("ready", seconds=5)
+    assert "has to be on" in failed.value.hint
     driver.words = [b"ready"]
     hands.console.expect("ready", seconds=5)

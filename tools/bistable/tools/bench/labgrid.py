@@ -10,7 +10,8 @@ from bistable.artifact.errors import BistableError, MachineError, RequestError
 from bistable.tools.bench.console import Console
 
 TARGET: Final = "main"
-_CONSOLE: Final = "cannot use the console that labgrid leads, is the device on?"
+_CONSOLE: Final = "cannot use the console that labgrid leads"
+_OFF: Final = "a device that labgrid leads has to be on: is it?"
 
 
 class Line(Protocol):
@@ -44,7 +45,7 @@ class LabgridWire:
         # labgrid cannot be without it.
         from pexpect import TIMEOUT
 
-        with _leading(_CONSOLE):
+        with _leading(_CONSOLE, hint=_OFF):
             try:
                 return self._line.read(timeout=seconds)
             except TIMEOUT:
@@ -54,7 +55,7 @@ class LabgridWire:
 
     def write(self, data: bytes) -> None:
         """Send all of the bytes."""
-        with _leading(_CONSOLE):
+        with _leading(_CONSOLE, hint=_OFF):
             self._line.write(data)
 
     def close(self) -> None:
@@ -129,11 +130,11 @@ class LabgridHands:
 
 
 @contextmanager
-def _leading(what: str) -> Iterator[None]:
+def _leading(what: str, *, hint: str | None = None) -> Iterator[None]:
     try:
         yield
     except BistableError:
         raise
     # What labgrid, its drivers and the libraries under them raise has no root but this.
     except Exception as e:
-        raise MachineError(f"{what}: {type(e).__name__}: {e}") from e
+        raise MachineError(f"{what}: {type(e).__name__}: {e}", hint=hint) from e
