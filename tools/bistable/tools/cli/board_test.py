@@ -259,7 +259,8 @@ def _run(board: Any, cases: Sequence[str], led: _Led, made: _Made, folder: Path)
         password=led.password(),
         work=folder,
         date=date,
-        wishes=Wishes(updates=made.updates, cuts=made.cuts, stamp=f"{date:%Y%m%d%H%M%S}"),
+        # Of now, whatever the date: what an earlier run has left in a slot must not be taken for what was installed.
+        wishes=Wishes(updates=made.updates, cuts=made.cuts, stamp=f"{datetime.now(UTC):%Y%m%d%H%M%S}"),
         cases=cases,
     )
     outcome = run_session(session, on_case=_show_case)

@@ -217,10 +217,10 @@ class Subject:
             seen=slots.state[slots.running].words,
         )
 
-    def update(self, *changes: Change) -> str:
+    def update(self) -> str:
         """Install a new variant, reboot, commit it, and return the slot that runs it."""
         target = self.other
-        self.install_new(*changes)
+        self.install_new()
         self._expect_booted(target, self.reboot("into the new system"), why="after the update")
         self.commit()
         return target
