@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from suite_boards import Shelf, run_on
 
+from bistable.artifact.errors import MachineError
 from bistable.tools.board.model import Board, Flow
 from bistable.tools.bringup.suite import CASES, PlaceKind, SuiteResult, Verdict
 
@@ -215,3 +216,17 @@ def test_a_device_that_fetches_nothing_is_told_apart_from_one_that_is_cut_off(tm
     case = run_on(tmp_path, cases=(CUTS,), shelf=Unreachable()).cases[0]
     assert case.trouble is not None
     assert (case.trouble.what, case.trouble.seen) == ("what the device fetches", "cannot fetch")
+
+
+def test_what_is_not_the_board_s_fault_stops_the_suite_and_is_not_a_failure(tmp_path: Path) -> None:
+    class Full(Shelf):
+        def offer(self, name, *changes):
+            raise MachineError("cannot write update.mender: No space left on device")
+
+    result = run_on(tmp_path, shelf=Full())
+    verdicts = [case.verdict for case in result.cases]
+    assert verdicts == [Verdict.PASSED, *[Verdict.BLOCKED] * (len(CASES) - 1)]
+    assert result.cases[1].reason == "the suite stopped here: cannot write update.mender: No space left on device"
+    assert result.cases[2].reason == "the suite did not go on: cannot write update.mender: No space left on device"
+    assert isinstance(result.stopped_by, MachineError)
+    assert not result.is_good

@@ -100,7 +100,7 @@ class _Run:
             return Verdict.FAILED, None, trouble_of(e)
         except BistableError as e:
             self.stopped_by = e
-            return Verdict.BLOCKED, f"the test itself is at fault: {e.what}", None
+            return Verdict.BLOCKED, f"the suite stopped here: {e.what}", None
 
     def _tried(self, case: Case) -> tuple[Verdict, str | None, Trouble | None]:
         try:
