@@ -193,7 +193,7 @@ def test_the_table_says_which_cells_are_heads() -> None:
 def test_the_first_sentence_says_how_it_went() -> None:
     assert "1 of 2 cases failed." in report_page(report(sample()))
     good = replace(sample(), cases=(sample().cases[0], sample().cases[2]))
-    assert "All 1 cases that ran passed; 1 skipped." in report_page(report(good))
+    assert "1 case passed, none failed; 1 skipped." in report_page(report(good))
     blocked = replace(sample(), cases=(*sample().cases, case("many-updates", Verdict.BLOCKED, 119.0, 0.1)))
     assert "1 of 2 cases failed, and 1 could not run." in report_page(report(blocked))
     broken_off = replace(sample(), stopped_by=RequestError("cannot write the disk"))
@@ -244,7 +244,7 @@ def test_power_cuts_and_panics_are_marked() -> None:
 
 def test_the_picture_says_in_words_what_it_shows() -> None:
     words = timeline(sample()).words
-    assert words == "Timeline of 2:00: 3 cases, 1 boots, 1 power cuts, 0 resets, 1 panics of the kernel."
+    assert words == "Timeline of 2:00: 3 cases, 1 boot, 1 power cut, 0 resets, 1 kernel panic."
     assert any(svg.get("aria-label") == words for svg in Page(report_page(report(sample()))).named("svg"))
 
 

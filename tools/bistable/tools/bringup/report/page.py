@@ -41,13 +41,14 @@ def report_page(report: Report) -> str:
 def _summary(result: SuiteResult) -> str:
     counts = result.counts
     ran = counts[Verdict.PASSED] + counts[Verdict.FAILED]
+    cases = f"{ran} case{'' if ran == 1 else 's'}"
     if result.stopped_by is not None:
         return f"The suite did not go on: {result.stopped_by.what}"
     if result.is_good:
         rest = f"; {counts[Verdict.SKIPPED]} skipped" if counts[Verdict.SKIPPED] else ""
-        return f"All {ran} cases that ran passed{rest}."
+        return f"{cases} passed, none failed{rest}."
     blocked = f", and {counts[Verdict.BLOCKED]} could not run" if counts[Verdict.BLOCKED] else ""
-    return f"{counts[Verdict.FAILED]} of {ran} cases failed{blocked}."
+    return f"{counts[Verdict.FAILED]} of {cases} failed{blocked}."
 
 
 def _facts(report: Report) -> Iterator[tuple[str, str]]:

@@ -157,9 +157,13 @@ def _x(seconds: float, scale: float) -> float:
 
 def _words(result: SuiteResult) -> str:
     kinds = [event.kind for event in result.events]
-    return (
-        f"Timeline of {duration(result.seconds)}: {len(result.cases)} cases, {kinds.count(EventKind.UP)} boots, "
-        f"{kinds.count(EventKind.POWER_CUT)} power cuts, "
-        f"{kinds.count(EventKind.RESET) + kinds.count(EventKind.SELF_RESET)} resets, "
-        f"{kinds.count(EventKind.PANIC)} panics of the kernel."
+    resets = kinds.count(EventKind.RESET) + kinds.count(EventKind.SELF_RESET)
+    counted = (
+        (len(result.cases), "case"),
+        (kinds.count(EventKind.UP), "boot"),
+        (kinds.count(EventKind.POWER_CUT), "power cut"),
+        (resets, "reset"),
+        (kinds.count(EventKind.PANIC), "kernel panic"),
     )
+    what = ", ".join(f"{count} {name}{'' if count == 1 else 's'}" for count, name in counted)
+    return f"Timeline of {duration(result.seconds)}: {what}."
