@@ -25,7 +25,7 @@ from bistable.tools.bringup.report import (
 )
 from bistable.tools.bringup.report.timeline import LANES, LEFT, RIGHT, WIDTH, duration, timeline
 from bistable.tools.bringup.suite import Place, PlaceKind, SuiteResult, Verdict, Wishes
-from bistable.tools.bringup.suite.result import CaseResult, Event, EventKind, Lane, Phase, Trouble
+from bistable.tools.bringup.suite.result import CaseResult, Event, EventKind, Lane, Phase, Step, Trouble
 from bistable.tools.bringup.suite.source import SourceFile
 
 SCHEMAS = Path(__file__).resolve().parents[2] / "docs" / "reference" / "schemas"
@@ -175,6 +175,13 @@ def test_what_stands_between_backquotes_is_code_and_still_only_text() -> None:
     text = report_page(report(result))
     assert "<code>&lt;b&gt;</code> is bold" in text
     assert "a ` alone" in text
+
+
+def test_a_step_is_one_cell_beside_its_time_even_with_code_in_it() -> None:
+    step = Step(at=12.0, what="ask `bistablectl doctor` of it")
+    result = replace(sample(), cases=(replace(sample().cases[0], steps=(step,)),))
+    cells = '<li><span class="at">12 s</span><span>ask <code>bistablectl doctor</code> of it</span></li>'
+    assert cells in report_page(report(result))
 
 
 def test_every_case_has_a_row_and_its_details() -> None:
