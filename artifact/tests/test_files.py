@@ -57,6 +57,20 @@ def test_a_system_that_will_not_start_early_does_no_harm(tmp_path: Path, monkeyp
     assert (tmp_path / "file").stat().st_size == WRITE_OUT
 
 
+def test_a_file_is_synced_under_its_name_too_as_fat_needs_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[str] = []
+    monkeypatch.setattr(os, "fsync", lambda number: synced.append(str(Path(f"/proc/self/fd/{number}").readlink())))
+    # FAT has no files without names.
+    monkeypatch.setattr(os, "O_TMPFILE", os.O_DIRECTORY | os.O_RDWR)
+    place = tmp_path / "file"
+    for content in (b"first", b"second"):
+        synced.clear()
+        with replacing(place) as file:
+            file.write(content)
+        assert synced[0] != str(place)
+        assert synced[1:] == [str(place), str(tmp_path)]
+
+
 # --- copying
 
 

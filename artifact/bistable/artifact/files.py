@@ -1,4 +1,4 @@
-"""The one door for files that must appear whole or not at all: write, fsync, rename, fsync the directory."""
+"""The one door for files that must appear whole or not at all: write, fsync, rename, fsync both file and directory."""
 
 import errno
 import io
@@ -71,6 +71,8 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
                 _give_name(file, hidden)
             _keep_mode(real, file)
             hidden.replace(real)
+            # FAT gives the new name a size of 0, and the real one is written with the file, not with the directory.
+            os.fsync(file.fileno())
         _sync_directory(real.parent)
     except OSError as e:
         raise MachineError(f"cannot write {path}: {e.strerror or e}") from e

@@ -9,7 +9,7 @@ from typing import BinaryIO
 from bistable.artifact.files import replacing
 from bistable.client.errors import ClientError
 
-__all__ = ["make_directory", "open_locked", "read_limited", "replacing", "sync_directory"]
+__all__ = ["make_directory", "open_locked", "read_limited", "rename", "replacing", "sync_directory"]
 
 
 def read_limited(path: Path, limit: int) -> bytes:
@@ -37,6 +37,19 @@ def sync_directory(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def rename(path: Path, new: Path) -> None:
+    """Give a file another name in its directory, durably, in place of whatever has that name.
+
+    Raises:
+        OSError: it cannot be renamed or synced.
+    """
+    with path.open("rb") as file:
+        path.replace(new)
+        # FAT gives the new name a size of 0, and the real one is written with the file, not with the directory.
+        os.fsync(file.fileno())
+    sync_directory(new.parent)
 
 
 def make_directory(path: Path) -> None:

@@ -19,7 +19,7 @@ from bistable.client.boot.systemdboot.entries import (
 )
 from bistable.client.boot.table import Table, check_tries
 from bistable.client.errors import BootError, ClientError
-from bistable.client.files import read_limited, replacing, sync_directory
+from bistable.client.files import read_limited, rename, replacing, sync_directory
 from bistable.client.model import SlotName
 
 VENDOR: Final = "4a67b082-0a4c-41cf-b6c7-440b29bb8c4f"
@@ -260,8 +260,7 @@ class DirectoryEntries:
     def rename(self, name: str, new: str) -> None:
         """Give a file another name."""
         try:
-            (self._directory / name).replace(self._directory / new)
-            sync_directory(self._directory)
+            rename(self._directory / name, self._directory / new)
         except OSError as e:
             raise _cannot_change(e) from e
 
