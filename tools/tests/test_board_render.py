@@ -125,6 +125,19 @@ def test_a_vendors_boot_loader_that_nobody_knows_is_refused_by_its_name() -> Non
     assert "nvbootctrl" in refused.value.hint
 
 
+def test_what_a_boot_loader_wants_at_each_start_calls_the_handler_where_it_is_installed() -> None:
+    made = texts(board(samples.VENDOR))
+    unit, handler = made["rendered/nvbootctrl.service"], made["rendered/nvbootctrl"]
+    program, verb = re.search(r"^ExecStart=(\S+) (\S+)$", unit, re.MULTILINE).groups()
+    assert f'handler = "{program}"' in made["rendered/conf.d/40-boot.toml"]
+    assert re.search(rf"^ *\S*\b{verb}[^)\n]*\)", handler, re.MULTILINE)
+
+
+def test_a_unit_is_no_handler() -> None:
+    with pytest.raises(RequestError, match=r"nvbootctrl\.service"):
+        render_board(board(samples.VENDOR, ('handler = "nvbootctrl"', 'handler = "nvbootctrl.service"')))
+
+
 def test_no_handler_is_taken_from_outside_of_its_folder() -> None:
     with pytest.raises(RequestError):
         render_board(board(samples.VENDOR, ('handler = "nvbootctrl"', 'handler = "../qemu.sh"')))

@@ -6,12 +6,12 @@ from typing import Final
 
 from bistable.artifact.limits import KIB, MIB
 from bistable.tools.board.catalogue import FOLDER as CATALOGUE
-from bistable.tools.board.model import Board, Flow, Nand, Status, StorageKind, Yocto
+from bistable.tools.board.model import Board, Flow, Nand, Status, StorageKind, Vendor, Yocto
 from bistable.tools.board.render.disk import DiskPlan
 from bistable.tools.board.render.flash import FlashPlan
 from bistable.tools.board.render.prose import reflowed
 from bistable.tools.board.render.templates import rendered
-from bistable.tools.board.render.vendor import installed
+from bistable.tools.board.render.vendor import UNIT, installed
 from bistable.tools.boot.ubigeometry import ENVIRONMENTS, SCRIPT, partition_size, slot_volume
 from bistable.tools.disk.geometry import BOOT, DATA, ENVIRONMENT, SLOT_BOOTS, SLOTS, Partition
 
@@ -94,6 +94,7 @@ def page(board: Board, disk: DiskPlan | None, flash: FlashPlan | None, files: Se
         "place": f"{CATALOGUE}/{board.key}",
         "image_is": "the disk image" if disk is not None else "`flash.ubi`" if flash is not None else "the vendor's",
         "handler": None if board.vendor is None else installed(board.vendor),
+        "unit": None if board.vendor is None else _unit(board.vendor, files),
         "names_image": any("IMAGE" in step for step in board.steps),
         **({} if board.yocto is None else _deployed(board.yocto)),
         "flash": None if flash is None else _flash(flash),
@@ -217,9 +218,18 @@ def _own(board: Board) -> str | None:
     return words.format(place=place)
 
 
+def _unit(vendor: Vendor, files: Sequence[PurePosixPath]) -> str | None:
+    """Return the unit that the vendor's boot loader needs."""
+    name = f"{vendor.handler}{UNIT}"
+    return name if any(path.name == name for path in files) else None
+
+
 def _files(board: Board, files: Sequence[PurePosixPath]) -> Iterator[tuple[str, str]]:
     """Yield path and meaning of each file, folders as one."""
-    handler = {} if board.vendor is None else {board.vendor.handler: "how the client speaks to the boot loader"}
-    meanings = {**_MEANINGS, **handler}
+    vendor = {}
+    if board.vendor is not None:
+        vendor[board.vendor.handler] = "how the client speaks to the boot loader"
+        vendor[f"{board.vendor.handler}{UNIT}"] = "what the boot loader wants at each start, for systemd"
+    meanings = {**_MEANINGS, **vendor}
     for path in dict.fromkeys(PurePosixPath(*path.parts[:2]) for path in files):
         yield str(path), meanings[path.name]

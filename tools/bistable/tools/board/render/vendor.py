@@ -10,6 +10,9 @@ from bistable.tools.board.render.settings import BOOT
 from bistable.tools.board.render.templates import SUFFIX, environment, rendered
 
 HANDLERS: Final = "handlers"
+UNIT: Final = ".service"
+"""What a program has beside it that has to run at each start."""
+
 TABLE: Final = PurePosixPath("fstab")
 
 
@@ -26,8 +29,10 @@ def vendor_files(board: Board, vendor: Vendor) -> dict[PurePosixPath, bytes]:
             hint=f"{suggestion(vendor.handler, known)}; another one goes into {HANDLERS} of the templates",
         )
     values = {"board": board, "vendor": vendor, "handler": installed(vendor)}
+    unit = f"{vendor.handler}{UNIT}"
+    units = [PurePosixPath(unit)] if unit in _templates() else []
     return {
-        PurePosixPath(vendor.handler): rendered(f"{HANDLERS}/{vendor.handler}", values),
+        **{path: rendered(f"{HANDLERS}/{path}", values) for path in [PurePosixPath(vendor.handler), *units]},
         TABLE: rendered("vendor.fstab", values),
         BOOT: rendered("vendor.toml", values),
     }
@@ -40,6 +45,10 @@ def installed(vendor: Vendor) -> str:
 
 def handlers() -> list[str]:
     """Return the names of the programs that there are, each for a boot loader."""
+    return [name for name in _templates() if not name.endswith(UNIT)]
+
+
+def _templates() -> list[str]:
     beginning = f"{HANDLERS}/"
     names = environment().list_templates(filter_func=lambda name: name.startswith(beginning))
     return sorted(name.removeprefix(beginning).removesuffix(SUFFIX) for name in names)
