@@ -45,6 +45,18 @@ def test_a_shell_that_says_that_it_is_ready_is_taken_over(shell, tmp_path):
         assert it.run("echo here").output == "here"
 
 
+SETS_UP_ITS_LINE = """python3 -c 'import select; select.select([0], [], [], 0.3)[0] and exit("typed too early")' && """
+
+
+@SHELLS
+def test_nothing_is_typed_before_the_shell_that_is_ready_shows_its_prompt(shell, tmp_path):
+    script = f"{BOOT} echo '{SHELL_READY}'; {SETS_UP_ITS_LINE} exec env {shell}"
+    with on_terminal(script, tmp_path) as console:
+        it = Shell(console)
+        it.attach()
+        assert it.run("echo here").output == "here"
+
+
 @SHELLS
 def test_where_a_login_is_asked_for_user_and_password_are_given(shell, tmp_path):
     with on_terminal(BOOT + GETTY % f"env {shell}", tmp_path) as console:

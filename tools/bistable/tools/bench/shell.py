@@ -87,6 +87,10 @@ class Shell:
         found, _ = self._console.expect_any({"login: ": _LOGIN, **_SHELLS}, seconds=patience.BOOT)
         if found == "login: ":
             self._log_in()
+        if found == SHELL_READY:
+            # What is typed between that and the prompt, while the line is set up, can be lost, and all that follows it.
+            with suppress(LateError):
+                self._console.expect(PROMPT, seconds=patience.ANSWER)
         self._take_over()
 
     def join(self) -> None:
