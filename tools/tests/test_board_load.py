@@ -9,7 +9,8 @@ from board_samples import DISK, QEMU, SAMPLES, UBI, VENDOR, board, changed
 from bistable.artifact.errors import RequestError
 from bistable.tools.board.catalogue import TEMPLATES, board_keys, boards, catalogue_folder, find_board
 from bistable.tools.board.load import load_board, parse_board
-from bistable.tools.board.model import Flow, Mtd, OwnEnvironment, Status, StorageKind
+from bistable.tools.board.model import Flow, OwnEnvironment, Status, StorageKind
+from bistable.tools.boot.ubi import FlashPartition
 
 MIB = 1 << 20
 
@@ -50,8 +51,8 @@ def test_a_board_with_ubi_has_flash_and_volumes_instead_of_a_layout() -> None:
     assert found.ubi is not None
     assert found.ubi.environment == ("env", "env-r")
     assert (found.ubi.slot_size, found.ubi.data_size) == (96 * MIB, None)
-    assert found.ubi.nand.sub_page == found.ubi.nand.page == 2048
-    assert found.ubi.nand.partitions[-1] == Mtd(name="ubi", offset=5 * MIB, size=None)
+    assert found.ubi.flash.sub_page == found.ubi.flash.page == 2048
+    assert found.ubi.flash.partitions[-1] == FlashPartition(name="ubi", offset=5 * MIB, size=None)
     assert found.device_type == "acorn-1"
 
 

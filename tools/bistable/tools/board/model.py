@@ -8,6 +8,7 @@ from typing import Final
 
 from bistable.artifact.spec.text import BuildText
 from bistable.tools.boot.plan import Loader
+from bistable.tools.boot.ubi import Flash
 from bistable.tools.disk.layout.model import Layout
 
 FILE_NAME: Final = "board.toml"
@@ -128,29 +129,6 @@ class Uboot:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Mtd:
-    """A partition of flash, in bytes; the last one may take the rest: `size` None."""
-
-    name: str
-    offset: int
-    size: int | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Nand:
-    """Raw NAND, sizes in bytes; `mtd_id` is its name in `mtdparts` (`gpmi-nand`), `uboot` in `mtdids` (`nand0`)."""
-
-    chip: str
-    size: int
-    erase_block: int
-    page: int
-    sub_page: int
-    mtd_id: str
-    uboot: str
-    partitions: tuple[Mtd, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Ubi:
     """What is in UBI: the MTD partition it is on, and the bytes of slots, data and each copy of the environment.
 
@@ -165,7 +143,8 @@ class Ubi:
     environment_size: int
     environment: tuple[str, str] | None
     """None: in two volumes of UBI."""
-    nand: Nand
+    chip: str
+    flash: Flash
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,8 +6,9 @@ from typing import Final
 from bistable.artifact.limits import KIB
 from bistable.artifact.spec.text import BuildText, suggestion
 from bistable.tools.board import schema
-from bistable.tools.board.model import Mtd, Nand, Ubi
+from bistable.tools.board.model import Ubi
 from bistable.tools.board.reading import Reading
+from bistable.tools.boot.ubi import Flash, FlashPartition
 
 _ENVIRONMENT_SIZE: Final = 128 * KIB
 
@@ -18,8 +19,8 @@ def read_ubi(text: BuildText) -> Ubi:
     Raises:
         RequestError: what is wrong, in which line, and what would be right.
     """
-    nand, reading = _nand(text), Reading(text, "ubi")
-    names = [partition.name for partition in nand.partitions]
+    flash, reading = _flash(text), Reading(text, "ubi")
+    names = [partition.name for partition in flash.partitions]
     partition = reading.string("partition", "ubi")
     if partition not in names:
         reading.refuse("partition", f"there is no [mtd.{partition}]", suggestion(partition, names))
@@ -35,18 +36,18 @@ def read_ubi(text: BuildText) -> Ubi:
         data_size=Reading(text, "data").size_or_rest("size"),
         environment_size=Reading(text, "environment").size("size", _ENVIRONMENT_SIZE),
         environment=environment,
-        nand=nand,
+        chip=Reading(text, "nand").string("chip"),
+        flash=flash,
     )
 
 
-def _nand(text: BuildText) -> Nand:
+def _flash(text: BuildText) -> Flash:
     reading = Reading(text, "nand")
     page = reading.size("page")
     partitions = tuple(_partitions(text))
     if not partitions:
         text.refuse("there are no partitions of the flash", hint="add [mtd.NAME] with offset and size")
-    return Nand(
-        chip=reading.string("chip"),
+    return Flash(
         size=reading.size("size"),
         erase_block=reading.size("erase-block"),
         page=page,
@@ -57,9 +58,9 @@ def _nand(text: BuildText) -> Nand:
     )
 
 
-def _partitions(text: BuildText) -> Iterator[Mtd]:
+def _partitions(text: BuildText) -> Iterator[FlashPartition]:
     for name in text.document.get(schema.MTD.name, {}):
         reading = Reading(text, f"{schema.MTD.name}.{name}")
         offset = reading.offset("offset")
         assert offset is not None
-        yield Mtd(name=name, offset=offset, size=reading.size_or_rest("size"))
+        yield FlashPartition(name=name, offset=offset, size=reading.size_or_rest("size"))

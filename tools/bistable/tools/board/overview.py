@@ -84,7 +84,7 @@ def _on_disk(board: Board, layout: Layout, geometry: Geometry) -> Iterator[Part]
 
 
 def _on_flash(board: Board, ubi: Ubi) -> Iterator[Part]:
-    for number, mtd in enumerate(ubi.nand.partitions):
+    for number, mtd in enumerate(ubi.flash.partitions):
         yield Part(name=mtd.name, kind=PartKind.FLASH, number=number, start=mtd.offset, size=mtd.size)
     plan = ubi_plan(board, ubi)
     check_ubi(plan)

@@ -19,7 +19,7 @@ from bistable.tools.boot.ubigeometry import (
     place_volumes,
     slot_volume,
 )
-from bistable.tools.boot.ubootoptions import REDUNDANT, SHELL, WATCHDOG, off, on
+from bistable.tools.boot.ubootoptions import REDUNDANT, SHELL, WATCHDOG, in_one_place, on
 
 SLOTS: Final = ("a", "b")
 SLOT_IMAGE: Final = "rootfs.ubifs"
@@ -33,11 +33,6 @@ _COMPRESSION: Final = "lzo"
 _SCRIPT_ADDRESS: Final = "scriptaddr"
 
 _NEEDED: Final = (*SHELL, "CMD_SAVEENV", "MTD", "CMD_MTDPARTS", "CMD_UBI", "CMD_UBIFS")
-
-_OTHER_PLACES: Final = (
-    "EEPROM", "EXT4", "FAT", "FLASH", "MMC", "MTD", "NVRAM", "ONENAND", "REMOTE", "SCSI", "SPI_FLASH",
-)  # fmt: skip
-"""With two places, U-Boot would save into the one that it has loaded from."""
 
 
 def ubi_files(plan: UbiPlan) -> UbiFiles:
@@ -171,25 +166,17 @@ def _uboot_lines(plan: UbiPlan) -> Iterator[str]:
     yield from map(on, REDUNDANT)
     yield f"CONFIG_ENV_SIZE={plan.environment_size:#x}"
     if plan.environment is None:
-        yield on("ENV_IS_IN_UBI")
+        yield from in_one_place("UBI")
         yield f'CONFIG_ENV_UBI_PART="{plan.partition}"'
         yield f'CONFIG_ENV_UBI_VOLUME="{ENVIRONMENTS[0]}"'
         yield f'CONFIG_ENV_UBI_VOLUME_REDUND="{ENVIRONMENTS[1]}"'
-        yield from map(off, _places(*_OTHER_PLACES, "NAND"))
         return
     first, second = (partition_named(flash, name) for name in plan.environment)
     yield on("CMD_NAND")
-    yield on("ENV_IS_IN_NAND")
+    yield from in_one_place("NAND")
     yield f"CONFIG_ENV_OFFSET={first.offset:#x}"
     yield f"CONFIG_ENV_OFFSET_REDUND={second.offset:#x}"
     yield f"CONFIG_ENV_RANGE={_shared_range(flash, (first, second)):#x}"
-    yield from map(off, _places(*_OTHER_PLACES, "UBI"))
-
-
-def _places(*names: str) -> Iterator[str]:
-    """Yield the options that say where the environment is."""
-    yield "ENV_IS_NOWHERE"
-    yield from (f"ENV_IS_IN_{name}" for name in names)
 
 
 def _shared_range(flash: Flash, places: tuple[FlashPartition, FlashPartition]) -> int:

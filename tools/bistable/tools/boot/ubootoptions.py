@@ -1,5 +1,6 @@
 """What U-Boot has to be built with, whatever the slots lie on: names of its options, without CONFIG_."""
 
+from collections.abc import Iterator
 from typing import Final
 
 SHELL: Final = (
@@ -13,6 +14,17 @@ for long. The driver of the board's watchdog comes with its own configuration.""
 
 REDUNDANT: Final = ("SYS_REDUNDAND_ENVIRONMENT", "ENV_REDUNDANT")
 """Its name up to U-Boot 2025.07, and from 2025.10 on."""
+
+_PLACES: Final = (
+    "EEPROM", "EXT4", "FAT", "FLASH", "MMC", "MTD", "NAND", "NVRAM", "ONENAND", "REMOTE", "SCSI", "SPI_FLASH", "UBI",
+)  # fmt: skip
+
+
+def in_one_place(place: str) -> Iterator[str]:
+    """Yield the lines that have U-Boot keep its environment in one place: with two, it saves where it has loaded."""
+    yield on(f"ENV_IS_IN_{place}")
+    yield off("ENV_IS_NOWHERE")
+    yield from (off(f"ENV_IS_IN_{name}") for name in _PLACES if name != place)
 
 
 def on(name: str) -> str:

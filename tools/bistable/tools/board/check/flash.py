@@ -5,8 +5,10 @@ from collections.abc import Iterator
 from typing import Final
 
 from bistable.tools.board.check.finding import Facts, Finding
-from bistable.tools.board.model import Mtd, Nand, Ubi
+from bistable.tools.board.model import Ubi
 from bistable.tools.board.sizes import bytes_text
+from bistable.tools.boot.ubi import Flash
+from bistable.tools.boot.ubigeometry import partition_size
 
 _ADDED: Final = ("ubi.mtd=", "mtdparts=", "rootfstype=")
 
@@ -16,14 +18,14 @@ def check_flash(facts: Facts) -> Iterator[Finding]:
     ubi = facts.board.ubi
     if ubi is None:
         return
-    yield from _chip(facts, ubi.nand)
-    yield from _partitions(facts, ubi.nand)
+    yield from _chip(facts, ubi.flash)
+    yield from _partitions(facts, ubi.flash)
     yield from _environment(facts, ubi)
     yield from _arguments(facts)
     yield from _device(facts, ubi)
 
 
-def _chip(facts: Facts, nand: Nand) -> Iterator[Finding]:
+def _chip(facts: Facts, nand: Flash) -> Iterator[Finding]:
     if nand.size != facts.board.storage.capacity:
         yield facts.error(
             "storage",
@@ -48,13 +50,13 @@ def _chip(facts: Facts, nand: Nand) -> Iterator[Finding]:
             )
 
 
-def _partitions(facts: Facts, nand: Nand) -> Iterator[Finding]:
+def _partitions(facts: Facts, nand: Flash) -> Iterator[Finding]:
     end, before = 0, ""
     for number, part in enumerate(nand.partitions):
         table = f"mtd.{part.name}"
         if part.size is None and number + 1 < len(nand.partitions):
             yield facts.error(table, "size", "only the last partition can take the rest", "write its size")
-        size = _size(nand, part)
+        size = partition_size(nand, part)
         for key, value in (("offset", part.offset), ("size", size)):
             if value % nand.erase_block:
                 yield facts.error(
@@ -81,10 +83,10 @@ def _partitions(facts: Facts, nand: Nand) -> Iterator[Finding]:
 
 
 def _environment(facts: Facts, ubi: Ubi) -> Iterator[Finding]:
-    block = ubi.nand.erase_block
+    block = ubi.flash.erase_block
     needed = -(-ubi.environment_size // block) * block + block
-    for part in ubi.nand.partitions:
-        if part.name in (ubi.environment or ()) and _size(ubi.nand, part) < needed:
+    for part in ubi.flash.partitions:
+        if part.name in (ubi.environment or ()) and partition_size(ubi.flash, part) < needed:
             yield facts.error(
                 f"mtd.{part.name}",
                 "size",
@@ -101,7 +103,7 @@ def _arguments(facts: Facts) -> Iterator[Finding]:
 
 
 def _device(facts: Facts, ubi: Ubi) -> Iterator[Finding]:
-    names = [part.name for part in ubi.nand.partitions]
+    names = [part.name for part in ubi.flash.partitions]
     number = re.fullmatch(r"/dev/mtd([0-9]+)", facts.board.storage.device)
     right = names.index(ubi.partition)
     if number and int(number[1]) != right:
@@ -111,7 +113,3 @@ def _device(facts: Facts, ubi: Ubi) -> Iterator[Finding]:
             f"{facts.board.storage.device} is not [mtd.{ubi.partition}], which UBI has: it is number {right} of them",
             f'write "/dev/mtd{right}", or add the partitions in front of it that are missing here',
         )
-
-
-def _size(nand: Nand, part: Mtd) -> int:
-    return nand.size - part.offset if part.size is None else part.size

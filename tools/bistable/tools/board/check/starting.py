@@ -7,7 +7,7 @@ from typing import Final
 from bistable.tools.board.check.finding import Facts, Finding
 from bistable.tools.board.model import UBOOTS, Flow, StorageKind
 
-_COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
+KERNELS: Final[Mapping[str, tuple[str, str]]] = {
     "amd64": ("zboot", "bzImage"),
     "arm64": ("booti", "Image"),
     "armhf": ("bootz", "zImage"),
@@ -54,7 +54,7 @@ def _kernel(facts: Facts) -> Iterator[Finding]:
     boot = facts.board.boot
     if boot.flow is Flow.CUSTOM:
         return
-    command, right = _COMMANDS[boot.architecture]
+    command, right = KERNELS[boot.architecture]
     name = boot.kernel.name
     if _WRAPPED.fullmatch(name):
         yield facts.error(

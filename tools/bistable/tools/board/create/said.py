@@ -5,16 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from bistable.tools.board.check.starting import KERNELS
 from bistable.tools.board.create.wish import Wish
 from bistable.tools.board.model import UBOOTS, Board, Flow, Status, StorageKind
 
 _USUAL_SPEED: Final = 115200
-_KERNELS: Final[Mapping[str, str]] = {
-    "amd64": "bzImage",
-    "arm64": "Image",
-    "armhf": "zImage",
-    "riscv64": "Image",
-}
 _INTERFACES: Final[Mapping[StorageKind, str]] = {
     StorageKind.EMMC: "mmc",
     StorageKind.SD: "mmc",
@@ -104,7 +99,7 @@ def _boot(wish: Wish, base: Board, kind: StorageKind) -> dict[str, Value]:
     if wish.kernel is not None:
         found["kernel"] = Value(content=wish.kernel)
     elif architecture != base.boot.architecture:
-        kernel = base.boot.kernel.with_name(_KERNELS[architecture])
+        kernel = base.boot.kernel.with_name(KERNELS[architecture][1])
         found["kernel"] = Value(content=str(kernel), remark="a guess: check")
     if wish.devicetree is not None:
         found["devicetree"] = Value(content=wish.devicetree)

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Final
 
-from bistable.tools.board.model import Board, Nand, Ubi
+from bistable.tools.board.model import Board, Ubi
 from bistable.tools.board.render.settings import BOOT
 from bistable.tools.board.render.templates import commented
-from bistable.tools.boot.ubi import Flash, FlashPartition, UbiFiles, UbiPlan
+from bistable.tools.boot.ubi import UbiFiles, UbiPlan
 from bistable.tools.boot.ubifiles import ubi_files
 from bistable.tools.boot.ubigeometry import UbiGeometry, place_volumes
 
@@ -38,7 +38,7 @@ def ubi_plan(board: Board, ubi: Ubi) -> UbiPlan:
     """Return what scripts and settings have to know of a board."""
     boot = board.boot
     return UbiPlan(
-        flash=_flash(ubi.nand),
+        flash=ubi.flash,
         partition=ubi.partition,
         slot_size=ubi.slot_size,
         data_size=ubi.data_size,
@@ -53,18 +53,6 @@ def ubi_plan(board: Board, ubi: Ubi) -> UbiPlan:
         tries=boot.tries,
         addresses=boot.addresses,
         watchdog=None if board.watchdog is None else board.watchdog.uboot,
-    )
-
-
-def _flash(nand: Nand) -> Flash:
-    return Flash(
-        size=nand.size,
-        erase_block=nand.erase_block,
-        page=nand.page,
-        sub_page=nand.sub_page,
-        mtd_id=nand.mtd_id,
-        uboot=nand.uboot,
-        partitions=tuple(FlashPartition(name=mtd.name, offset=mtd.offset, size=mtd.size) for mtd in nand.partitions),
     )
 
 

@@ -6,12 +6,13 @@ from typing import Final
 
 from bistable.artifact.limits import KIB, MIB
 from bistable.tools.board.catalogue import FOLDER as CATALOGUE
-from bistable.tools.board.model import Board, Flow, Nand, Status, StorageKind, Vendor, Yocto
+from bistable.tools.board.model import Board, Flow, Status, StorageKind, Vendor, Yocto
 from bistable.tools.board.render.disk import DiskPlan
 from bistable.tools.board.render.flash import FlashPlan
 from bistable.tools.board.render.prose import reflowed
 from bistable.tools.board.render.templates import rendered
 from bistable.tools.board.render.vendor import UNIT, installed
+from bistable.tools.boot.ubi import Flash
 from bistable.tools.boot.ubigeometry import ENVIRONMENTS, SCRIPT, partition_size, slot_volume
 from bistable.tools.disk.geometry import BOOT, DATA, ENVIRONMENT, SLOT_BOOTS, SLOTS, Partition
 
@@ -98,7 +99,7 @@ def page(board: Board, disk: DiskPlan | None, flash: FlashPlan | None, files: Se
         "names_image": any("IMAGE" in step for step in board.steps),
         **({} if board.yocto is None else _deployed(board.yocto)),
         "flash": None if flash is None else _flash(flash),
-        "nand": None if board.ubi is None else _nand(board.ubi.nand),
+        "nand": None if board.ubi is None else _nand(board.ubi.flash),
         "disk": disk,
         "storage": _storage(board, disk),
         "partitions": [] if disk is None else list(_partitions(board, disk)),
@@ -202,7 +203,7 @@ def _flash(flash: FlashPlan) -> dict[str, object]:
     }
 
 
-def _nand(nand: Nand) -> dict[str, str]:
+def _nand(nand: Flash) -> dict[str, str]:
     return {"size": size(nand.size), "erase_block": size(nand.erase_block), "page": size(nand.page)}
 
 

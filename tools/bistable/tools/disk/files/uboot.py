@@ -6,7 +6,7 @@ from typing import Final
 from bistable.artifact.image import ImageKind
 from bistable.tools.boot.plan import BootPlan, Loader
 from bistable.tools.boot.render import COMMANDS
-from bistable.tools.boot.ubootoptions import REDUNDANT, SHELL, WATCHDOG, off, on
+from bistable.tools.boot.ubootoptions import REDUNDANT, SHELL, WATCHDOG, in_one_place, off, on
 from bistable.tools.disk.geometry import ENVIRONMENT, Geometry
 from bistable.tools.disk.layout.model import Layout, TableKind
 
@@ -34,11 +34,6 @@ _INTERFACES: Final[Mapping[str, tuple[str, ...]]] = {
 }
 _DEVICES: Final = (("SYS_MMC_ENV_DEV", "SYS_MMC_ENV_PART"), ("ENV_MMC_DEVICE_INDEX", "ENV_MMC_EMMC_HW_PARTITION"))
 """The same for which card or eMMC, and for its hardware partition."""
-
-_OTHER_PLACES: Final = (
-    "EEPROM", "EXT4", "FAT", "FLASH", "MTD", "NAND", "NVRAM", "ONENAND", "REMOTE", "SCSI", "SPI_FLASH", "UBI",
-)  # fmt: skip
-"""With two places, U-Boot would save into the one that it has loaded from."""
 
 
 def uboot_config(layout: Layout, geometry: Geometry, plan: BootPlan) -> str:
@@ -73,8 +68,7 @@ def _environment_lines(geometry: Geometry, plan: BootPlan) -> Iterator[str]:
     else:
         start = geometry.partition(ENVIRONMENT).start
         yield f"# The environment is on the partition {ENVIRONMENT}. Some settings have a new name since 2025.10."
-        yield on("ENV_IS_IN_MMC")
-        yield from map(off, ("ENV_IS_NOWHERE", *(f"ENV_IS_IN_{name}" for name in _OTHER_PLACES)))
+        yield from in_one_place("MMC")
         yield from map(on, REDUNDANT)
         yield f"CONFIG_ENV_SIZE={place.size:#x}"
         yield f"CONFIG_ENV_OFFSET={start + place.offsets[0]:#x}"
