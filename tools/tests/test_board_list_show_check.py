@@ -1,17 +1,14 @@
 """`bistable board list`, `show` and `check`: what they say, to people and to programs."""
 
-import json
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
 from board_samples import DISK, UBI, VENDOR, changed
 from commandline import Outcome, call_program
+from schemas import validated
 
 from bistable.tools.board.catalogue import board_keys
-
-SCHEMAS = Path(__file__).resolve().parents[2] / "docs" / "reference" / "schemas"
 
 
 @pytest.fixture(autouse=True)
@@ -33,21 +30,8 @@ def run(*arguments: str | Path, code: int = 0) -> Outcome:
 
 
 def document(outcome: Outcome) -> Any:
-    """Return what was written as JSON, once its schema has agreed; no field is there that the schema does not name."""
-    found = outcome.document
-    name = found["schema"].removeprefix("bistable.").replace("/", ".")
-    if SCHEMAS.exists():
-        jsonschema.validate(found, closed(json.loads((SCHEMAS / f"{name}.json").read_text())))
-    return found
-
-
-def closed(schema: Any) -> Any:
-    if isinstance(schema, list):
-        return [closed(item) for item in schema]
-    if not isinstance(schema, dict):
-        return schema
-    inner = {key: closed(value) for key, value in schema.items()}
-    return inner | ({"additionalProperties": False} if isinstance(inner.get("properties"), dict) else {})
+    """Return what was written as JSON, once its schema has agreed."""
+    return validated(outcome.document)
 
 
 # --- list

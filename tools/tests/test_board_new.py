@@ -1,15 +1,14 @@
 """`bistable board new`: a board of one's own, begun from the nearest one."""
 
-import json
 import re
 import tomllib
 from pathlib import Path
 
-import jsonschema
 import pexpect
 import pytest
 from board_samples import SAMPLES, board
 from commandline import PROGRAM, Outcome, call_program
+from schemas import validated
 
 from bistable.tools.board.catalogue import board_keys, boards, find_board
 from bistable.tools.board.check import Level, check_board
@@ -17,7 +16,6 @@ from bistable.tools.board.create import Wish, compose, nearest
 from bistable.tools.board.load import load_board, parse_board
 from bistable.tools.board.model import Flow, Status
 
-SCHEMAS = Path(__file__).resolve().parents[2] / "docs" / "reference" / "schemas"
 SAID = ("--name", "Acorn 2", "--soc", "NXP i.MX 8M Plus", "--page", "https://example.com/acorn-2")
 NEAR = ("--loader", "uboot", "--architecture", "arm64", "--storage", "emmc")
 
@@ -159,10 +157,7 @@ def test_the_board_that_is_written_can_be_read_and_the_next_steps_are_said(here:
 
 
 def test_the_result_is_told_to_programs(here: Path) -> None:
-    found = new("./acorn-2", *SAID, *NEAR, "--json").document
-    if SCHEMAS.exists():
-        schema = json.loads((SCHEMAS / "board.new.1.json").read_text())
-        jsonschema.validate(found, schema | {"additionalProperties": False})
+    found = validated(new("./acorn-2", *SAID, *NEAR, "--json").document)
     assert found.pop("unproved") > 20
     assert found == {
         "schema": "bistable.board.new/1",

@@ -1,14 +1,13 @@
 """`bistable board render`: what it writes, what it leaves alone, and what it says of a drift."""
 
-import json
 import os
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import board_samples as samples
-import jsonschema
 import pytest
 from commandline import Outcome, call_program
+from schemas import validated
 from test_board_render import texts
 
 from bistable.artifact.errors import MachineError
@@ -16,7 +15,6 @@ from bistable.tools.board.load import load_board
 from bistable.tools.board.render import ChangeKind, changes, render_board, write_changes
 from bistable.tools.disk.tree import FolderTree
 
-SCHEMA = Path(__file__).resolve().parents[2] / "docs" / "reference" / "schemas" / "board.render.1.json"
 WKS = PurePosixPath("rendered/disk.wks")
 
 
@@ -227,9 +225,7 @@ def test_a_change_knows_its_kind(folder: Path) -> None:
 
 
 def test_programs_get_a_document(folder: Path) -> None:
-    found: Any = render("--json", "--check", folder, code=1).document
-    if SCHEMA.exists():
-        jsonschema.validate(found, json.loads(SCHEMA.read_text()))
+    found: Any = validated(render("--json", "--check", folder, code=1).document)
     assert found["schema"] == "bistable.board.render/1"
     assert found["check"] is True
     (one,) = found["folders"]

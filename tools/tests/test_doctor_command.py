@@ -1,6 +1,5 @@
 """`bistable board doctor`: the ways to a device, what is shown, and the exit codes."""
 
-import json
 import os
 import pty
 import signal
@@ -10,18 +9,16 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, nullcontext, suppress
 from pathlib import Path
 
-import jsonschema
 import pytest
 from bench_devices import ASH, environment
 from board_samples import DISK, board
 from commandline import Outcome, call_program
 from doctor_devices import Device, good_device
 from doctor_mistakes import MISTAKES
+from schemas import validated
 
 from bistable.tools.bench import reaching
 from bistable.tools.bench.shell import Login
-
-SCHEMA = Path(__file__).resolve().parents[2] / "docs/reference/schemas/board.doctor.1.json"
 
 
 @pytest.fixture
@@ -78,9 +75,7 @@ warning: hardware: /dev/watchdog0 is a watchdog of another driver than board.tom
 
 def test_programs_are_told_the_same(acorn: Path, device: Device) -> None:
     MISTAKES["client: not installed"].spoil(device)
-    document = doctor(acorn, "--ssh", "x", "--json", code=1).document
-    if SCHEMA.exists():
-        jsonschema.validate(document, json.loads(SCHEMA.read_text()))
+    document = validated(doctor(acorn, "--ssh", "x", "--json", code=1).document)
     assert document == {
         "schema": "bistable.board.doctor/1",
         "board": "acorn-2",
@@ -198,7 +193,7 @@ def test_the_log_of_a_device_that_does_not_answer_is_kept_and_named(
     monkeypatch.setattr("tempfile.tempdir", None)
     monkeypatch.setattr("bistable.tools.bench.patience.ANSWER", 0.1)
     with (
-        a_port("stty -echo; echo half; exec sleep 1000", tmp_path) as port,
+        a_port("stty -echo; exec sleep 1000", tmp_path) as port,
         pytest.raises(reaching.MisbehavedError) as failed,
         reaching.over_serial(port, 115200, Login()),
     ):

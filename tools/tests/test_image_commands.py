@@ -4,14 +4,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
 from commandline import KEYS, Outcome, call_program
 from disk_samples import DISK_TOOLS, UBOOT, call, small_root
 from image_samples import needs
+from schemas import validated
 
 pytestmark = DISK_TOOLS
-SCHEMAS = Path(__file__).resolve().parents[2] / "docs" / "reference" / "schemas"
 
 
 @pytest.fixture(autouse=True)
@@ -30,20 +29,7 @@ def image(*arguments: str | Path, code: int = 0, **environment: str) -> Outcome:
 
 def document(outcome: Outcome) -> Any:
     """Return what was written as JSON, once its schema has agreed."""
-    found = outcome.document
-    name = found["schema"].removeprefix("bistable.").replace("/", ".")
-    if SCHEMAS.exists():
-        jsonschema.validate(found, _strict(json.loads((SCHEMAS / f"{name}.json").read_text())))
-    return found
-
-
-def _strict(schema: Any) -> Any:
-    if isinstance(schema, list):
-        return [_strict(item) for item in schema]
-    if not isinstance(schema, dict):
-        return schema
-    closed = {key: _strict(value) for key, value in schema.items()}
-    return closed | ({"additionalProperties": False} if isinstance(closed.get("properties"), dict) else {})
+    return validated(outcome.document)
 
 
 def built(*more: str | Path) -> Outcome:

@@ -53,6 +53,8 @@ class Console:
     def attach(self, wire: Wire) -> None:
         """Listen to a machine, in place of what was listened to. What was not waited for so far is passed."""
         self.detach()
+        # Errors name it, also where nothing was heard.
+        self.log.touch()
         self._wire, self._ended, self._unread = wire, False, ""
 
     def detach(self) -> None:
