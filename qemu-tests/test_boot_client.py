@@ -108,7 +108,7 @@ def test_an_image_that_is_larger_than_a_slot_is_refused_and_changes_nothing(kind
         failure = it.ctl("install", it.serve(artifact, "large.mender"), allowed=tuple(code for code in ANY if code))
         assert "error" in failure
         assert it.slots() == before
-        it.machine.cut_power()
+        it.machine.power_off()
         assert it.partition("rootfs-b").count(0) == it.rig.geometry.partition("rootfs-b").size
         assert it.device.boot() == "a"
 
@@ -117,7 +117,7 @@ def test_an_image_that_is_larger_than_a_slot_is_refused_and_changes_nothing(kind
 def test_a_disk_that_cannot_be_written_fails_the_update_and_not_the_device(kind, tmp_path):
     with bench(kind, tmp_path) as it:
         slot = it.rig.geometry.partition("rootfs-b")
-        it.machine.cut_power()
+        it.machine.power_off()
         # In the second half of the slot: much is written before.
         broken = failing(it.disk, first_sector=(slot.start + slot.size // 2) // 512, sectors=256)
         it.machine.power_on(broken)

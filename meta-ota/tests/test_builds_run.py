@@ -253,7 +253,7 @@ def test_the_disk_boots_grows_installs_what_was_built_with_it_and_rolls_a_broken
         ended = bistablectl(device, "recover", seconds=patience.INSTALL, allowed=tuple(range(10)))
         assert (ended["artifact"], ended["result"]) == ("release-3", "failure")
         assert bistablectl(device, "status", seconds=patience.INSTALL)["artifact"] == "release-2"
-        device.power_off()
+        device.shut_down()
 
 
 REFUSED = {

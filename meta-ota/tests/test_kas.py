@@ -1,16 +1,14 @@
 """Every combination of release, machine and feature is one that kas takes, and the layer, too."""
 
-import json
 import re
 import shutil
-import subprocess
-import sys
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
 from layer_build import Bench, bench
 from layer_files import LAYER, SERIES
+from layer_kas import CORE, dumps_of, need_kas
 
 __all__ = ["bench"]
 
@@ -23,27 +21,7 @@ TOGETHER = [feature for feature in FEATURES if feature != "example-keys"]
 IMPOSSIBLE = {("qemuarm", "systemd-boot")}
 """There is no firmware with EFI for this machine."""
 
-FOREIGN = ("bitbake", "openembedded-core", "meta-openembedded")
 HERE = "meta-ota/kas"
-
-# One process for all: reading a configuration takes kas less time than its own start.
-DRIVER = """
-import contextlib, io, json, sys
-from kas.kas import kas
-found = {}
-for name in sys.argv[1:]:
-    with contextlib.redirect_stdout(io.StringIO()) as output:
-        kas(["--log-level", "warning", "dump", "--format", "json", name])
-    found[name] = json.loads(output.getvalue())
-print(json.dumps(found))
-"""
-
-# Without it, kas would clone the repositories before it says anything.
-AT_HAND = """
-header:
-  version: 18
-repos:
-"""
 
 
 def possible(machine: str, features: Sequence[str]) -> tuple[str, ...]:
@@ -54,7 +32,7 @@ def possible(machine: str, features: Sequence[str]) -> tuple[str, ...]:
 def combination(series: str, machine: str, *features: str) -> str:
     """Return what is given to kas."""
     files = [f"{HERE}/machine/{machine}.yml", f"{HERE}/include/{series}.yml"]
-    return ":".join([*files, *(f"{HERE}/feature/{feature}.yml" for feature in features), "local.yml"])
+    return ":".join([*files, *(f"{HERE}/feature/{feature}.yml" for feature in features)])
 
 
 CASES = {
@@ -73,31 +51,10 @@ CASES = {
 @pytest.fixture(scope="module")
 def dumps(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Give what kas makes of each combination."""
-    pytest.importorskip("kas", reason="kas is not installed: the dependency group 'layer'")
-    if shutil.which("git") is None:
-        pytest.skip("not installed: git")
-    top = tmp_path_factory.mktemp("kas")
-    repository = top / "repository"
+    need_kas()
+    repository = tmp_path_factory.mktemp("kas") / "repository"
     shutil.copytree(KAS, repository / HERE)
-    text = AT_HAND
-    for name in FOREIGN:
-        (top / name).mkdir()
-        text += f"  {name}: {{url: null, branch: null, path: {top / name}}}\n"
-    (repository / "local.yml").write_text(text)
-    # Paths of includes start where a repository does.
-    subprocess.run(["git", "init", "--quiet", repository], check=True, capture_output=True)
-    done = subprocess.run(
-        [sys.executable, "-c", DRIVER, *CASES.values()],
-        cwd=repository,
-        env={"PATH": "/usr/bin:/bin", "HOME": str(top), "KAS_WORK_DIR": str(top)},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
+    return dumps_of(repository, CASES.values())
 
 
 def lines(dump: dict[str, Any]) -> str:
@@ -115,18 +72,18 @@ def test_there_is_a_file_for_each_release_and_for_the_machines_of_the_defaults()
 def test_repositories_have_fixed_commits_and_the_layer_is_in(dumps: dict[str, Any], series: str, machine: str) -> None:
     dump = dumps[combination(series, machine)]
     assert dump["machine"] == machine
-    assert dump["repos"].keys() == {"bistable", *FOREIGN}
+    assert dump["repos"].keys() == {"bistable", *CORE}
     assert dump["repos"]["bistable"]["layers"].keys() == {"meta-ota"}
-    for name in FOREIGN:
+    for name in CORE:
         assert re.fullmatch("[0-9a-f]{40}", dump["overrides"]["repos"][name]["commit"])
 
 
 def test_the_releases_have_commits_of_their_own(dumps: dict[str, Any]) -> None:
     commits = [
-        {name: dumps[combination(series, MACHINES[0])]["overrides"]["repos"][name]["commit"] for name in FOREIGN}
+        {name: dumps[combination(series, MACHINES[0])]["overrides"]["repos"][name]["commit"] for name in CORE}
         for series in SERIES
     ]
-    assert all(commits[0][name] != commits[1][name] for name in FOREIGN)
+    assert all(commits[0][name] != commits[1][name] for name in CORE)
 
 
 @pytest.mark.parametrize("series", SERIES)

@@ -26,6 +26,7 @@ exec <&$1 >&$1 2>&1
 while :; do
     echo 'bistable: booting slot '$(sed 's/.*bistable.slot=//' "$CMDLINE")
     echo '{SHELL_READY}'
+    printf '/ # '
     sh
 done
 """

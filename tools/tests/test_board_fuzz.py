@@ -188,9 +188,8 @@ def near(value: Any) -> st.SearchStrategy[Any]:
     return st.sampled_from([{key: inner for key, inner in value.items() if key != left} for left in value] or [{}])
 
 
-@given(data=st.data(), sample=st.sampled_from(sorted(SAMPLES)))
-@settings(max_examples=500, deadline=None)
-def test_what_is_nearly_right_is_taken_or_refused_and_checked_in_words(data: st.DataObject, sample: str) -> None:
+def nearly_right(data: st.DataObject, sample: str) -> dict[str, Any]:
+    """Return a board with one mistake or two."""
     content = tomllib.loads(SAMPLES[sample])
     for _ in range(data.draw(st.integers(1, 2))):
         place = data.draw(st.sampled_from(places(content)))
@@ -198,6 +197,13 @@ def test_what_is_nearly_right_is_taken_or_refused_and_checked_in_words(data: st.
         for key in place:
             inside = inside[key]
         put(content, place, data.draw(near(inside)))
+    return content
+
+
+@given(data=st.data(), sample=st.sampled_from(sorted(SAMPLES)))
+@settings(max_examples=500, deadline=None)
+def test_what_is_nearly_right_is_taken_or_refused_and_checked_in_words(data: st.DataObject, sample: str) -> None:
+    content = nearly_right(data, sample)
     found = read(document(content))
     if found is not None:
         for finding in check_board(found):

@@ -5,13 +5,13 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 from layer_build import Bench, bench
 from layer_files import LAYER
+from layer_kas import CORE, dumps_of, need_kas
 from test_board_golden import BOARDS, WITH_DISKS, committed, path_of
 
 from bistable.tools.board.catalogue import FOLDER, catalogue_folder
@@ -31,18 +31,6 @@ FILES: Final = {
     if board.yocto is not None
     for release in board.yocto.releases
 }
-
-# One process for all: reading a configuration takes kas less time than its own start.
-DRIVER: Final = """
-import contextlib, io, json, sys
-from kas.kas import kas
-found = {}
-for name in sys.argv[1:]:
-    with contextlib.redirect_stdout(io.StringIO()) as output:
-        kas(["--log-level", "warning", "dump", "--format", "json", name + ":local.yml"])
-    found[name] = json.loads(output.getvalue())
-print(json.dumps(found))
-"""
 
 # Variables are those of a build, which there is not.
 WIC: Final = """
@@ -65,40 +53,14 @@ print(json.dumps(found))
 @pytest.fixture(scope="module")
 def dumps(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Give what kas makes of each file; it checks the form of each against its schema."""
-    pytest.importorskip("kas", reason="kas is not installed: the dependency group 'layer'")
-    if shutil.which("git") is None:
-        pytest.skip("not installed: git")
-    top = tmp_path_factory.mktemp("kas")
-    repository = top / "repository"
+    need_kas()
+    repository = tmp_path_factory.mktemp("kas") / "repository"
     shutil.copytree(LAYER / "kas", repository / "meta-ota/kas")
     for name in FILES:
         (repository / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(catalogue_folder().parent / name, repository / name)
     layers = {layer.name for board in BOARDS.values() if board.yocto is not None for layer in board.yocto.layers}
-    (repository / "local.yml").write_text(json.dumps(_at_hand(top, layers)))
-    # Paths of includes start where a repository does.
-    subprocess.run(["git", "init", "--quiet", repository], check=True, capture_output=True)
-    done = subprocess.run(
-        [sys.executable, "-c", DRIVER, *FILES],
-        cwd=repository,
-        env={"PATH": "/usr/bin:/bin", "HOME": str(top), "KAS_WORK_DIR": str(top)},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
-
-
-def _at_hand(top: Path, layers: set[str]) -> dict[str, Any]:
-    """Return a configuration by which kas clones nothing: it would, before it says anything."""
-    repositories = {}
-    for name in ("bitbake", "openembedded-core", "meta-openembedded", *sorted(layers)):
-        (top / name).mkdir()
-        repositories[name] = {"url": None, "branch": None, "path": str(top / name)}
-    return {"header": {"version": 18}, "repos": repositories}
+    return dumps_of(repository, FILES, repositories=[*CORE, *sorted(layers)])
 
 
 @pytest.mark.parametrize("name", FILES)

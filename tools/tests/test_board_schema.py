@@ -12,7 +12,7 @@ import pytest
 from board_samples import SAMPLES, changed
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_board_fuzz import document, near, places, put, read
+from test_board_fuzz import document, nearly_right, read
 
 from bistable.tools.board import schema
 from bistable.tools.board.catalogue import board_keys, catalogue_folder
@@ -103,13 +103,7 @@ def test_examples_of_keys_fit_the_schema(shape: str) -> None:
 @given(data=st.data(), sample=st.sampled_from(sorted(SAMPLES)))
 @settings(max_examples=400, deadline=None)
 def test_what_the_schema_refuses_the_loader_refuses(data: st.DataObject, sample: str) -> None:
-    content = tomllib.loads(SAMPLES[sample])
-    for _ in range(data.draw(st.integers(1, 2))):
-        place = data.draw(st.sampled_from(places(content)))
-        inside: Any = content
-        for key in place:
-            inside = inside[key]
-        put(content, place, data.draw(near(inside)))
+    content = nearly_right(data, sample)
     if read(document(content)) is not None:
         VALIDATOR.validate(content)
 

@@ -44,7 +44,7 @@ class Machine:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.cut_power()
+        self.close()
 
     @property
     def monitor(self) -> Monitor:
@@ -72,7 +72,7 @@ class Machine:
         if self.is_on:
             raise MisuseError("cannot switch a machine on that is on")
         # It may have gone off by itself.
-        self.cut_power()
+        self.power_off()
         require(self.hardware.program)
         check_firmware(self.kind)
         self.disk = disk or self.disk
@@ -90,10 +90,10 @@ class Machine:
         except MachineError as e:
             control.close()
             said = (self._folder / QEMU_LOG).read_text("utf-8", "replace").strip()
-            self.cut_power()
+            self.power_off()
             raise MachineError(f"cannot start {self.kind} in QEMU: {e.what}", hint=said or e.hint) from e
 
-    def cut_power(self) -> None:
+    def power_off(self) -> None:
         """Cut it off, at once: what the machine has not written to its disk is lost. It may be off already."""
         if self._monitor is not None:
             self._monitor.close()
@@ -102,8 +102,12 @@ class Machine:
         self.console.detach()
         self._monitor = self._program = None
 
+    def close(self) -> None:
+        """Leave it switched off."""
+        self.power_off()
+
     def kill(self) -> None:
-        """Cut it off from another thread than the one that uses it, which notices, and still has to `cut_power`."""
+        """Cut it off from another thread than the one that uses it, which notices, and still has to `power_off`."""
         if self._program is not None:
             self._program.kill()
 
@@ -117,7 +121,7 @@ class Machine:
             raise MisuseError("cannot wait for a machine to go off that is off")
         if self._program.wait(scaled(OFF)) is None:
             raise MachineError(f"cannot see {self.kind} go off: QEMU still runs after {scaled(OFF):g} s")
-        self.cut_power()
+        self.power_off()
 
     def reset(self) -> None:
         """Press the reset button."""

@@ -96,7 +96,7 @@ def _commit(device: QemuDevice, stage: Stage) -> None:
     install(device, stage.artifacts[NEW])
     _runs(device, device.reboot(), "b")
     bistablectl(device, "commit", seconds=patience.INSTALL)
-    device.power_off()
+    device.shut_down()
 
 
 def _rollback(device: QemuDevice, stage: Stage) -> None:
@@ -105,7 +105,7 @@ def _rollback(device: QemuDevice, stage: Stage) -> None:
     for slot in ("b", "b", "b", "a"):
         _runs(device, device.reboot(), slot)
     bistablectl(device, "recover", seconds=patience.INSTALL, allowed=(0, 1))
-    device.power_off()
+    device.shut_down()
 
 
 def _broken(device: QemuDevice, stage: Stage) -> None:
@@ -113,7 +113,7 @@ def _broken(device: QemuDevice, stage: Stage) -> None:
     install(device, stage.artifacts[BROKEN])
     _runs(device, device.reboot(), "a")
     bistablectl(device, "recover", seconds=patience.INSTALL, allowed=(0, 1))
-    device.power_off()
+    device.shut_down()
 
 
 def _twice(device: QemuDevice, stage: Stage) -> None:
@@ -122,7 +122,7 @@ def _twice(device: QemuDevice, stage: Stage) -> None:
         install(device, stage.artifacts[name])
         _runs(device, device.reboot(), slot)
         bistablectl(device, "commit", seconds=patience.INSTALL)
-    device.power_off()
+    device.shut_down()
 
 
 SCENARIOS: Final[Mapping[Scenario, Callable[[QemuDevice, Stage], None]]] = {

@@ -142,7 +142,7 @@ def tell(kind: Kind, folder: Path, teller: Teller) -> None:
         status = story.command("bistablectl status")
         if "release-2" not in status:
             raise MisbehavedError("the client does not know that release-2 runs", console=status)
-        device.power_off()
+        device.shut_down()
     teller.chapter("It held: the good update was kept, the broken one rolled back by the boot script.")
     teller.happened(f"all of it is in {folder}: disk, artifacts, and the console's log")
 
