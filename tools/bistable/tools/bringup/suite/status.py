@@ -1,5 +1,6 @@
-"""What `bistablectl status --json` says, as values."""
+"""What `bistablectl --json` says, as values."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -45,6 +46,21 @@ class Status:
     at_work: bool
     last_artifact: str | None
     last_result: str | None
+
+
+def client_error(output: str) -> tuple[str, str | None]:
+    """Return what a command of the client says went wrong, and its hint; `output` is its document and what comes behind.
+
+    A command that fails says so in its document; one that cannot even begin may have no document at all.
+    """
+    try:
+        document, end = json.JSONDecoder().raw_decode(output)
+    except ValueError:
+        return output.strip(), None
+    error = document.get("error") if isinstance(document, dict) else None
+    if not isinstance(error, dict):
+        return output[end:].strip(), None
+    return str(error.get("what") or output[end:].strip()), error.get("hint")
 
 
 def parse_status(document: Mapping[str, Any]) -> Status:

@@ -15,7 +15,7 @@ from bistable.tools.bringup.suite.flows import FLOWS, FlowFacts, tries_of
 from bistable.tools.bringup.suite.journal import Journal
 from bistable.tools.bringup.suite.offers import Offers
 from bistable.tools.bringup.suite.recorded import RecordedDevice
-from bistable.tools.bringup.suite.status import Slots, Status, parse_status
+from bistable.tools.bringup.suite.status import Slots, Status, client_error, parse_status
 
 ANY: Final = tuple(range(256))
 """Exit codes of commands, where what counts is what they did."""
@@ -163,11 +163,9 @@ class Subject:
         try:
             return bistablectl(self.device, *words, seconds=patience.INSTALL, allowed=allowed)
         except CommandError as e:
-            # What it says to people comes behind the document.
+            said, hint = client_error(e.console)
             raise UnexpectedError(
-                f"`bistablectl {' '.join(words)}` on the device",
-                expected="it succeeds",
-                seen=e.console[e.console.rfind("}\n") + 1 :].strip() or e.what,
+                f"`bistablectl {' '.join(words)}` on the device", expected="it succeeds", seen=said or e.what, hint=hint
             ) from e
 
     def reboot(self, why: str) -> str:
