@@ -15,8 +15,8 @@ readonly LOG=.cache/apt.log
 # What tests and demo call: image tools, a token, peers to compare with. Without one of them a few tests are skipped.
 readonly PACKAGES=(
     bmap-tools busybox-static chromium chromium-driver dbus dosfstools e2fsprogs erofs-utils fakeroot fdisk gzip jq
-    libarchive-tools libcap2-bin libglib2.0-bin libubootenv-tool mender-artifact mmdebstrap mount mtools opensc openssl
-    podman podman-compose polkitd rpm runc shellcheck softhsm2 squashfs-tools u-boot-tools xz-utils zstd
+    libarchive-tools libcap2-bin libglib2.0-bin libubootenv-tool mender-artifact mmdebstrap mount mtd-utils mtools opensc
+    openssl podman podman-compose polkitd rpm runc shellcheck softhsm2 squashfs-tools u-boot-tools xz-utils zstd
     # Machines that are booted, and what boots them.
     grub-common grub-efi-amd64-bin ovmf qemu-efi-aarch64 qemu-system-arm qemu-system-misc qemu-system-x86 qemu-utils
     systemd-boot-efi u-boot-qemu

@@ -49,7 +49,7 @@ class Status:
 
 
 def client_error(output: str) -> tuple[str, str | None]:
-    """Return what a command of the client says went wrong, and its hint; `output` is its document and what comes behind.
+    """Return what a command says went wrong, and its hint; `output` is its document, and what comes behind that.
 
     A command that fails says so in its document; one that cannot even begin may have no document at all.
     """
