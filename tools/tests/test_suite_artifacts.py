@@ -162,7 +162,7 @@ def test_slot_a_is_cut_out_of_a_disk(tmp_path: Path) -> None:
     assert wanted.layout is not None
     built = build(wanted.layout, small_root(tmp_path / "root"), tmp_path / "disk.img")
     whole = take(tmp_path / "disk.img", built, "rootfs-a", tmp_path / "expected")
-    assert slot_of_disk(tmp_path / "disk.img", wanted, tmp_path).read_bytes() == whole.read_bytes()
+    assert slot_of_disk(tmp_path / "disk.img", wanted, tmp_path, name="disk.img").read_bytes() == whole.read_bytes()
 
 
 def test_no_more_is_cut_out_than_the_file_system_takes(tmp_path: Path) -> None:
@@ -171,7 +171,7 @@ def test_no_more_is_cut_out_than_the_file_system_takes(tmp_path: Path) -> None:
     small = tmp_path / "small.ext4"
     make_image(small_root(tmp_path / "root"), small, ImageOptions(kind=ImageKind.EXT4, epoch=EPOCH, size=8 << 20))
     build(wanted.layout, small, tmp_path / "disk.img")
-    found = slot_of_disk(tmp_path / "disk.img", wanted, tmp_path)
+    found = slot_of_disk(tmp_path / "disk.img", wanted, tmp_path, name="disk.img")
     assert found.stat().st_size == 8 << 20
     call("e2fsck", "-fn", found)
 
@@ -181,12 +181,12 @@ def test_a_disk_of_another_layout_is_refused(tmp_path: Path) -> None:
     (tmp_path / "empty.img").write_bytes(b"")
     call("truncate", "-s", "8M", tmp_path / "empty.img")
     with pytest.raises(RejectedError, match=r"cannot find a partition table in empty\.img"):
-        slot_of_disk(tmp_path / "empty.img", wanted, tmp_path)
+        slot_of_disk(tmp_path / "empty.img", wanted, tmp_path, name="empty.img")
     assert wanted.layout is not None
     build(wanted.layout, small_root(tmp_path / "root"), tmp_path / "disk.img")
     call("sfdisk", "--delete", tmp_path / "disk.img", "3")
     with pytest.raises(RequestError, match="there is no partition 3") as caught:
-        slot_of_disk(tmp_path / "disk.img", wanted, tmp_path)
+        slot_of_disk(tmp_path / "disk.img", wanted, tmp_path, name="disk.img")
     assert "is it an image for acorn?" in str(caught.value.hint)
 
 
@@ -198,12 +198,12 @@ def test_an_empty_slot_is_refused(tmp_path: Path) -> None:
         file.seek(built.geometry.partition("rootfs-a").start)
         file.write(bytes(1 << 16))
     with pytest.raises(RejectedError, match="there is no file system in it"):
-        slot_of_disk(tmp_path / "disk.img", wanted, tmp_path)
+        slot_of_disk(tmp_path / "disk.img", wanted, tmp_path, name="disk.img")
 
 
 def test_a_board_without_a_layout_of_a_disk_needs_an_artifact(tmp_path: Path) -> None:
     with pytest.raises(RequestError) as caught:
-        slot_of_disk(tmp_path / "disk.img", board_of(Flow.CUSTOM), tmp_path)
+        slot_of_disk(tmp_path / "disk.img", board_of(Flow.CUSTOM), tmp_path, name="disk.img")
     assert "--artifact" in str(caught.value.hint)
 
 

@@ -147,13 +147,17 @@ def _files(session: Session) -> tuple[Path, Path | None]:
         return slot_of_artifact(session.artifact, session.work), disk
     assert session.image is not None
     if disk is not None:
-        return slot_of_disk(disk, session.board, session.work), disk
+        return _slot(session, disk, session.image), disk
     if session.image.suffix != COMPRESSED:
-        return slot_of_disk(session.image, session.board, session.work), None
+        return _slot(session, session.image, session.image), None
     unpacked = copied_disk(session.image, session.work / _DISK)
-    slot = slot_of_disk(unpacked, session.board, session.work)
+    slot = _slot(session, unpacked, session.image)
     unpacked.unlink()
     return slot, None
+
+
+def _slot(session: Session, disk: Path, image: Path) -> Path:
+    return slot_of_disk(disk, session.board, session.work, name=image.name)
 
 
 def _hands(session: Session, disk: Path | None) -> Hands:

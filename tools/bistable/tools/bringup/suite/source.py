@@ -65,8 +65,8 @@ def copied_disk(image: Path, target: Path) -> Path:
     return target
 
 
-def slot_of_disk(disk: Path, board: Board, folder: Path) -> Path:
-    """Cut what is in slot a out of a disk image that is not compressed, into `folder`.
+def slot_of_disk(disk: Path, board: Board, folder: Path, *, name: str) -> Path:
+    """Cut what is in slot a out of a disk image that is not compressed, into `folder`; errors call it `name`.
 
     Raises:
         RequestError: the board's storage is no disk, or the image is not one of its layout.
@@ -74,20 +74,20 @@ def slot_of_disk(disk: Path, board: Board, folder: Path) -> Path:
     """
     if board.layout is None:
         raise RequestError(
-            f"cannot find slot a in {disk.name}: the storage of {board.key} is not laid out as a disk",
+            f"cannot find slot a in {name}: the storage of {board.key} is not laid out as a disk",
             hint="give the root file system as an artifact: --artifact BASE.mender",
         )
     number = place(board.layout).partition(SLOTS[0]).number
     with _opened(disk) as file:
-        found = next((one for one in read_table(file, disk.name).partitions if one.number == number), None)
+        found = next((one for one in read_table(file, name).partitions if one.number == number), None)
         if found is None:
             raise RequestError(
-                f"cannot find slot a in {disk.name}: there is no partition {number}",
+                f"cannot find slot a in {name}: there is no partition {number}",
                 hint=f"is it an image for {board.key}? `bistable image inspect` shows what is in it",
             )
         target = folder / _SLOT_NAME
         with target.open("wb", buffering=0) as slot:
-            copy_part(file, found.start, _used(file, found, disk.name), slot)
+            copy_part(file, found.start, _used(file, found, name), slot)
     return target
 
 
