@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from board_mistakes import UNFIT
+from board_misfits import UNFIT
 from board_samples import DISK, QEMU, SAMPLES, UBI, VENDOR, board, changed
 
 from bistable.tools.board.catalogue import board_keys, find_board
