@@ -159,7 +159,7 @@ def test_tools_in_linux_find_both_copies_in_the_flash(key: str) -> None:
         if board.ubi.environment is None:
             assert device.startswith("/dev/ubi0:uboot-env")
     if board.ubi.environment is not None:
-        numbers = {mtd.name: number for number, mtd in enumerate(board.ubi.nand.partitions)}
+        numbers = {mtd.name: number for number, mtd in enumerate(board.ubi.flash.partitions)}
         assert [line[0] for line in found] == [f"/dev/mtd{numbers[name]}" for name in board.ubi.environment]
 
 
