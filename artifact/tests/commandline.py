@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 from click.testing import CliRunner
 
@@ -61,10 +61,17 @@ def made(*arguments: str | Path, stdin: bytes = b"", env: Mapping[str, str] | No
     return outcome
 
 
-def start(*arguments: str | Path, **settings: Any) -> "subprocess.Popen[bytes]":
-    """Start `bistable ARGUMENTS` as a program of its own, with all three streams as pipes unless said otherwise."""
-    streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | settings
-    return subprocess.Popen([*PROGRAM, *map(str, arguments)], **streams)
+def start(
+    *arguments: str | Path,
+    stdin: int = subprocess.DEVNULL,
+    stdout: int | IO[bytes] = subprocess.PIPE,
+    stderr: int = subprocess.PIPE,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+) -> "subprocess.Popen[bytes]":
+    """Start `bistable ARGUMENTS` as a program of its own, with pipes for its output unless said otherwise."""
+    command = [*PROGRAM, *map(str, arguments)]
+    return subprocess.Popen(command, stdin=stdin, stdout=stdout, stderr=stderr, cwd=cwd, env=env)
 
 
 def finish(process: "subprocess.Popen[bytes]", stdin: bytes | None = None) -> Outcome:

@@ -98,7 +98,8 @@ def facts_of(artifact: Artifact) -> Facts:
 
 def facts_by_peer(path: Path, key: Path | None = None) -> Facts:
     """Return what mender-artifact says."""
-    lines = call("mender-artifact", "read", *(["-k", key] if key else []), path).split("\n")
+    options: list[str | Path] = ["-k", key] if key else []
+    lines = call("mender-artifact", "read", *options, path).split("\n")
     start = next(i for i, line in enumerate(lines) if line.endswith("Mender artifact:"))
     return _parse(lines[start + 1 :])
 

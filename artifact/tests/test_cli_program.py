@@ -26,7 +26,7 @@ SMALL = CORPUS / "valid" / "v22-39-bootstrap.mender"
 
 
 def commands(
-    group: LazyGroup = bistable,  # type: ignore[assignment]
+    group: LazyGroup = bistable,
     path: tuple[str, ...] = (),
 ) -> Iterator[tuple[tuple[str, ...], click.Command]]:
     """Yield all commands with the words that call them."""
@@ -237,7 +237,8 @@ def test_a_traceback_is_shown_to_whoever_asks_for_it() -> None:
 
 
 def every_error() -> set[type[BistableError]]:
-    found, new = set(), {BistableError}
+    found: set[type[BistableError]] = set()
+    new: set[type[BistableError]] = {BistableError}
     while new:
         found |= new
         new = {child for parent in new for child in parent.__subclasses__()} - found
@@ -245,7 +246,10 @@ def every_error() -> set[type[BistableError]]:
     return {error for error in found if error.__module__.startswith("bistable.artifact.")}
 
 
-@pytest.mark.parametrize("error", sorted(every_error(), key=lambda error: error.__name__))
+EVERY_ERROR = sorted(every_error(), key=lambda error: error.__name__)
+
+
+@pytest.mark.parametrize("error", EVERY_ERROR)
 def test_every_error_has_a_kind_and_its_own_code(error: type[BistableError]) -> None:
     kind = next(kind for of_class, kind in failures.KINDS if issubclass(error, of_class))
     codes = {

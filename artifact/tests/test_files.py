@@ -4,6 +4,7 @@ import fcntl
 import os
 import random
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -81,7 +82,7 @@ def file_system(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
     def share(target: int, number: int, wanted: bytes) -> int:
         if request.param == "copies":
             raise OSError(95, "Operation not supported")
-        source, offset, size, place = struct.unpack("=qQQQ", wanted)
+        source, offset, size, place = map(int, struct.unpack("=qQQQ", wanted))
         assert number == 0x4020940D
         assert size > 0
         assert not any(value % BLOCK for value in (offset, size, place))
@@ -96,7 +97,12 @@ def test_a_file_system_that_can_share_blocks_need_not_copy_them(
 ) -> None:
     read: list[int] = []
     preadv = os.preadv
-    monkeypatch.setattr(os, "preadv", lambda *given: read.append(preadv(*given)) or read[-1])
+
+    def counted(file: int, buffers: Sequence[bytearray], place: int) -> int:
+        read.append(preadv(file, buffers, place))
+        return read[-1]
+
+    monkeypatch.setattr(os, "preadv", counted)
     with source.open("rb", buffering=0) as old, replacing(tmp_path / "copy") as new:
         write_all(new, bytes(6656))
         copy_range(old, new, 6656, 2 * MIB)

@@ -246,9 +246,11 @@ def keyword_rules() -> set[str]:
     found = set()
     for path in SOURCES.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.keyword) and node.arg == "rule" and isinstance(node.value, ast.Constant):
+            if not isinstance(node, ast.keyword) or node.arg != "rule":
+                continue
+            if isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
                 found.add(node.value.value)
-    return found - {None}
+    return found
 
 
 def listed_rules() -> set[str]:

@@ -6,6 +6,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -31,6 +32,7 @@ from bistable.artifact.image import (
     remove_tree,
 )
 from bistable.artifact.image import edit as edit_module
+from bistable.artifact.image.debugfs import Script, run_script
 
 pytestmark = EXT4_TOOLS
 
@@ -404,10 +406,8 @@ def test_an_error_that_debugfs_only_prints_is_an_error(
 
 
 def test_damage_done_by_a_change_is_found(image: Path, source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = edit_module.run_script
-
-    def run_and_damage(file: object, script: object, **more: object) -> None:
-        real(file, script, **more)  # type: ignore[arg-type]
+    def run_and_damage(file: BinaryIO, script: Script, *, cwd: Path) -> None:
+        run_script(file, script, cwd=cwd)
         call("debugfs", "-w", "-R", "clri /etc/os-release", image)
 
     monkeypatch.setattr(edit_module, "run_script", run_and_damage)

@@ -4,6 +4,7 @@ import gzip
 import os
 import tarfile
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 from hypothesis import given, settings
@@ -28,6 +29,7 @@ from bistable.artifact.image import (
     list_directory,
     open_image,
 )
+from bistable.artifact.image.debugfs import Script, run_script
 
 __all__ = ["rootfs"]
 
@@ -183,11 +185,10 @@ def test_a_source_that_changes_while_it_is_read_is_refused(tmp_path: Path, monke
 
     (tmp_path / "top").mkdir()
     (tmp_path / "top/file").write_bytes(b"before")
-    original = mkext4.run_script
 
-    def change_and_run(*arguments: object, **more: object) -> None:
+    def change_and_run(image: BinaryIO, script: Script, *, cwd: Path) -> None:
         (tmp_path / "top/file").write_bytes(b"and after")
-        original(*arguments, **more)  # type: ignore[arg-type]
+        run_script(image, script, cwd=cwd)
 
     monkeypatch.setattr(mkext4, "run_script", change_and_run)
     with pytest.raises(RequestError, match="changed while it was read"):

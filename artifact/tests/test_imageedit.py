@@ -223,7 +223,7 @@ def test_the_changed_image_is_sound(artifact: Path, tmp_path: Path) -> None:
 
 
 def test_the_same_change_gives_the_same_bytes(images: Path, tmp_path: Path) -> None:
-    results = []
+    results: list[bytes] = []
     for name in ("a", "b"):
         path = tmp_path / f"{name}.mender"
         write_artifact(path, rootfs_request(images / "rootfs.ext4", name="release-1", device_types=["board"]))

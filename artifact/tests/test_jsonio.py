@@ -117,6 +117,7 @@ def test_what_is_not_exactly_one_strict_object_is_refused(data: bytes, rule: str
 
 def test_the_place_of_a_fault_is_told_in_lines_and_bytes() -> None:
     where = refused('{\n"é": x}'.encode()).where
+    assert where is not None
     assert (where.member, where.line, where.offset) == ("meta-data", 2, 8)
 
 
@@ -157,12 +158,12 @@ def test_one_mebibyte_is_the_limit() -> None:
 )
 def test_hostile_strings_take_no_more_than_linear_time(data: bytes) -> None:
     # Quadratic time would be hours here, so that no clock is needed to notice it.
-    assert refused(data)
+    refused(data)
 
 
 def test_a_message_does_not_repeat_a_hostile_key() -> None:
     key = "\x1b[2J" + "k" * 100_000
-    assert refused(json.dumps({"a": 1})[:-1].encode() + b"," + (json.dumps(key) + ":1,").encode() * 2 + b'"z":1}')
+    refused(json.dumps({"a": 1})[:-1].encode() + b"," + (json.dumps(key) + ":1,").encode() * 2 + b'"z":1}')
 
 
 def test_nan_is_never_written() -> None:

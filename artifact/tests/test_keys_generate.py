@@ -8,7 +8,15 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 
 from bistable.artifact.errors import KeyUnusableError
-from bistable.artifact.keys import KEY_KINDS, describe_keys, extract_public, generate, load_signer, load_verifier
+from bistable.artifact.keys import (
+    KEY_KINDS,
+    KeyKind,
+    describe_keys,
+    extract_public,
+    generate,
+    load_signer,
+    load_verifier,
+)
 
 KEYS = Path(__file__).parent / "vectors" / "keys"
 MESSAGE = b"0" * 64 + b"  version\n"
@@ -20,7 +28,7 @@ def pem(name: str) -> bytes:
 
 @pytest.mark.parametrize("kind", ["p256", "rsa2048"])
 @pytest.mark.parametrize("passphrase", [None, b"secret"])
-def test_a_new_pair_signs_and_verifies(kind: str, passphrase: bytes | None) -> None:
+def test_a_new_pair_signs_and_verifies(kind: KeyKind, passphrase: bytes | None) -> None:
     private, public = generate(kind, passphrase=passphrase)
     signature = load_signer(private, origin="k", passphrase=passphrase).sign(MESSAGE)
     assert load_verifier(public, origin="k").verify(MESSAGE, signature)
@@ -40,7 +48,7 @@ def test_the_kinds_offered_start_with_the_one_upstream_advises() -> None:
     ],
 )
 def test_a_new_private_key_has_the_form_that_most_programs_read(
-    kind: str, passphrase: bytes | None, label: bytes
+    kind: KeyKind, passphrase: bytes | None, label: bytes
 ) -> None:
     assert generate(kind, passphrase=passphrase).private.startswith(label)
 
@@ -110,13 +118,14 @@ def test_no_public_half_is_given_of_a_key_that_artifacts_cannot_use() -> None:
 
 @pytest.mark.peer
 @pytest.mark.parametrize("kind", ["rsa2048", "p256"])
-def test_mender_artifact_signs_with_a_new_key(kind: str, tmp_path: Path) -> None:
+def test_mender_artifact_signs_with_a_new_key(kind: KeyKind, tmp_path: Path) -> None:
     program = shutil.which("mender-artifact") or pytest.skip("mender-artifact is not installed")
     private, public = generate(kind)
     (tmp_path / "key").write_bytes(private)
     (tmp_path / "pub").write_bytes(public)
     artifact = tmp_path / "a.mender"
-    what = ["-n", "one", "-t", "acorn", "-o", artifact, "-k", tmp_path / "key"]
-    for command in (["write", "bootstrap-artifact", *what], ["validate", "-k", tmp_path / "pub", artifact]):
+    what: list[str | Path] = ["-n", "one", "-t", "acorn", "-o", artifact, "-k", tmp_path / "key"]
+    validate: list[str | Path] = ["validate", "-k", tmp_path / "pub", artifact]
+    for command in (["write", "bootstrap-artifact", *what], validate):
         done = subprocess.run([program, *command], check=False, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr

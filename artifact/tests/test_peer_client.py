@@ -122,7 +122,7 @@ class Device:
         self.configure(ArtifactVerifyKey="/etc/mender/key.pem")
 
     def client(self, *words: str) -> CompletedProcess[str]:
-        command = [*as_root(), "chroot", self.root, "/bin/mender", "--no-syslog", *words]
+        command: list[str | Path] = [*as_root(), "chroot", self.root, "/bin/mender", "--no-syslog", *words]
         return attempt(*command, env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"})
 
     def install(self, request: WriteRequest, codec: str = "gzip", **options: Any) -> None:

@@ -34,7 +34,7 @@ pytestmark = needs("mender-artifact")
 
 IMAGE = b"content of a root file system\n" * 5000
 CODECS = ["none", "gzip", "xz"]
-SIGNERS = {None: None, "rsa3072": read_signer(KEYS / "rsa3072.key"), "ec256": read_signer(KEYS / "ec256.key")}
+SIGNERS = {"rsa3072": read_signer(KEYS / "rsa3072.key"), "ec256": read_signer(KEYS / "ec256.key")}
 PUBLIC = {name: KEYS / f"{name}.pub" for name in ("rsa2048", "rsa3072", "ec256")}
 PRIVATE = {"rsa2048": KEYS / "rsa2048.pkcs1.key", "rsa3072": KEYS / "rsa3072.pkcs1.key", "ec256": KEYS / "ec256.key"}
 
@@ -89,14 +89,15 @@ EVERY_REQUEST = [pytest.param(request, id=name) for name, request in REQUESTS.it
 
 def written(tmp_path: Path, request: WriteRequest, codec: str = "gzip", key: str | None = None) -> Path:
     path = tmp_path / "artifact.mender"
-    write_artifact(path, request, Options(codec=Codec.parse(codec), signer=SIGNERS[key]))
+    write_artifact(path, request, Options(codec=Codec.parse(codec), signer=SIGNERS[key] if key else None))
     return path
 
 
 def agree(path: Path, key: str | None = None) -> None:
     """Check that both readers take an artifact, and take it for the same."""
     public = None if key is None else PUBLIC[key]
-    call("mender-artifact", "validate", *(["-k", public] if public else []), path)
+    options: list[str | Path] = ["-k", public] if public else []
+    call("mender-artifact", "validate", *options, path)
     ours = facts_of(accepted(path.read_bytes(), with_key(key) if key else None))
     assert facts_by_peer(path, public) == ours
     assert ours.signature == (UNSIGNED if key is None else VERIFIED)
@@ -210,7 +211,7 @@ def inputs(tmp_path: Path) -> Path:
 
 def by_peer(directory: Path, kind: str, *options: str | Path, compression: str = "gzip") -> Path:
     path = directory / "artifact.mender"
-    base = ["-t", "board", "-n", "release-1", "-o", path, "--compression", compression]
+    base: list[str | Path] = ["-t", "board", "-n", "release-1", "-o", path, "--compression", compression]
     call("mender-artifact", "write", kind, *base, *options, cwd=directory)
     return path
 

@@ -78,8 +78,9 @@ def test_openssl_verifies_the_signature_over_the_manifest(key: str, way: str, tm
         signature = der(signature[:32]) + der(signature[32:])
         signature = b"\x30" + bytes([len(signature)]) + signature
     (tmp_path / "raw").write_bytes(signature)
-    command = ["openssl", "dgst", "-sha256", "-verify", KEYS / f"{key}.pub", "-signature", tmp_path / "raw"]
-    assert "Verified OK" in call(*command, tmp_path / "manifest")
+    public, raw = KEYS / f"{key}.pub", tmp_path / "raw"
+    done = call("openssl", "dgst", "-sha256", "-verify", public, "-signature", raw, tmp_path / "manifest")
+    assert "Verified OK" in done
 
 
 def der(number: bytes) -> bytes:

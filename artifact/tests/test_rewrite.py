@@ -55,6 +55,7 @@ from bistable.artifact import (
     sign_artifact,
     strip_signature,
 )
+from bistable.artifact.keys import Signer
 from bistable.artifact.rewrite import needs_repair
 
 EC = read_signer(KEYS / "ec256.key")
@@ -227,7 +228,7 @@ def test_an_artifact_without_a_data_member_is_changed_too(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("signer", "key"), [(EC, "ec256"), (RSA, "rsa3072")], ids=["P-256", "RSA"])
-def test_a_signature_is_added(tmp_path: Path, signer, key: str, kind: str) -> None:
+def test_a_signature_is_added(tmp_path: Path, signer: Signer, key: str, kind: str) -> None:
     path = made(tmp_path, Forge(kind=kind))
     head = read(path).head
     changed = sign_artifact(path, path, signer)
@@ -268,7 +269,8 @@ def test_version_2_is_signed_as_it_is(tmp_path: Path) -> None:
 
 
 def der(message: bytes) -> bytes:
-    return private("ec256").sign(message, ec.ECDSA(hashes.SHA256()))
+    signature: bytes = private("ec256").sign(message, ec.ECDSA(hashes.SHA256()))
+    return signature
 
 
 @pytest.mark.parametrize(
@@ -545,11 +547,12 @@ def test_a_signer_that_fails_leaves_the_old_file(artifact: Path) -> None:
             raise KeyUnusableError("cannot sign: the token was removed")
 
     before = artifact.read_bytes()
-    for change in (
+    changes: list[Callable[[], object]] = [
         lambda: sign_artifact(artifact, artifact, Gone()),
         lambda: modify_artifact(artifact, artifact, RENAMED, signer=Gone()),
         lambda: recompress_artifact(artifact, artifact, Options(signer=Gone())),
-    ):
+    ]
+    for change in changes:
         with pytest.raises(KeyUnusableError, match="token was removed"):
             change()
     assert artifact.read_bytes() == before

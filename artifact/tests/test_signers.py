@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
@@ -18,7 +19,9 @@ from cryptography.hazmat.primitives.serialization import (
 
 from bistable.artifact import sign_artifact
 from bistable.artifact.errors import KeyUnusableError
-from bistable.artifact.keys import generate, load_signer, load_verifier, read_signer
+from bistable.artifact.keys import Signer, generate, load_signer, load_verifier, read_signer
+from bistable.artifact.keys.private import EcSigner, RsaSigner
+from bistable.artifact.keys.public import EcVerifier, RsaVerifier
 from bistable.artifact.keys.signature import join_numbers
 
 KEYS = Path(__file__).parent / "vectors" / "keys"
@@ -55,14 +58,22 @@ def test_a_signature_that_does_not_verify_is_not_given_out(name: str) -> None:
     """As when memory failed while signing: such a signature could even give the key away."""
     signer = load_signer(pem(f"{name}.key"), origin="k")
     other = load_verifier(generate("rsa2048" if name == "rsa2048" else "p256").public, origin="other")
+    wrong: Signer
+    if isinstance(signer, RsaSigner):
+        assert isinstance(other, RsaVerifier)
+        wrong = replace(signer, public=other)
+    else:
+        assert isinstance(signer, EcSigner)
+        assert isinstance(other, EcVerifier)
+        wrong = replace(signer, public=other)
     with pytest.raises(KeyUnusableError, match="does not match the public key"):
-        replace(signer, public=other).sign(MESSAGE)
+        wrong.sign(MESSAGE)
 
 
 @pytest.mark.parametrize("name", ["rsa2048", "ec256"])
 def test_the_same_message_gives_the_same_signature(name: str) -> None:
     try:
-        ec.ECDSA(_sha256(), deterministic_signing=True)
+        ec.ECDSA(hashes.SHA256(), deterministic_signing=True)
     except (TypeError, UnsupportedAlgorithm):
         pytest.skip("deterministic ECDSA needs cryptography 43 with OpenSSL 3.2")
     signer = load_signer(pem(f"{name}.key"), origin="k")
@@ -74,7 +85,7 @@ def test_p256_signatures_are_those_of_rfc_6979() -> None:
     key = ec.derive_private_key(0xC9AFA9D845BA75166B5C215767B1D6934E50C3DB36E89B127B8A622B120F6721, ec.SECP256R1())
     form = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     try:
-        ec.ECDSA(_sha256(), deterministic_signing=True)
+        ec.ECDSA(hashes.SHA256(), deterministic_signing=True)
     except (TypeError, UnsupportedAlgorithm):
         pytest.skip("deterministic ECDSA needs cryptography 43 with OpenSSL 3.2")
     assert load_signer(form, origin="k").sign(b"sample") == join_numbers(
@@ -174,7 +185,8 @@ def test_openssl_agrees_with_the_signatures(name: str, tmp_path: Path, openssl: 
 
         signature = encode_dss_signature(int.from_bytes(signature[:half]), int.from_bytes(signature[half:]))
     (tmp_path / "sig").write_bytes(signature)
-    command = [openssl, "dgst", "-sha256", "-verify", KEYS / f"{name}.pub", "-signature", tmp_path / "sig"]
+    command: list[str | Path] = [openssl, "dgst", "-sha256", "-verify", KEYS / f"{name}.pub"]
+    command += ["-signature", tmp_path / "sig"]
     subprocess.run(command, input=MESSAGE, check=True, capture_output=True)
 
 
@@ -183,7 +195,7 @@ def test_openssl_agrees_with_the_signatures(name: str, tmp_path: Path, openssl: 
 def test_mender_artifact_agrees_with_the_signatures(name: str, tmp_path: Path) -> None:
     program = shutil.which("mender-artifact") or pytest.skip("mender-artifact is not installed")
     plain, signed = tmp_path / "plain.mender", tmp_path / "signed.mender"
-    what = ["write", "bootstrap-artifact", "-n", "one", "-t", "acorn", "-o", plain]
+    what: list[str | Path] = ["write", "bootstrap-artifact", "-n", "one", "-t", "acorn", "-o", plain]
     subprocess.run([program, *what], check=True, capture_output=True)
     sign_artifact(plain, signed, read_signer(KEYS / f"{name}.key"))
     done = subprocess.run([program, "validate", "-k", KEYS / f"{name}.pub", signed], check=False, capture_output=True)
@@ -191,12 +203,6 @@ def test_mender_artifact_agrees_with_the_signatures(name: str, tmp_path: Path) -
     other = "rsa2048.pub" if name != "rsa2048" else "rsa3072.pub"
     done = subprocess.run([program, "validate", "-k", KEYS / other, signed], check=False, capture_output=True)
     assert done.returncode != 0
-
-
-def _sha256():
-    from cryptography.hazmat.primitives.hashes import SHA256
-
-    return SHA256()
 
 
 @pytest.fixture

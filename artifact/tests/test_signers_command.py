@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bistable.artifact.errors import KeyUnusableError, MachineError, RequestError
-from bistable.artifact.keys import command_signer, load_signer, load_verifier
+from bistable.artifact.keys import Signer, command_signer, load_signer, load_verifier
 
 KEYS = Path(__file__).parent / "vectors" / "keys"
 MESSAGE = b"0" * 64 + b"  version\n"
@@ -43,7 +43,7 @@ def program(directory: Path, body: str) -> Path:
     return path
 
 
-def signer(directory: Path, body: str, key: str = "ec256.pub"):
+def signer(directory: Path, body: str, key: str = "ec256.pub") -> Signer:
     public = load_verifier((KEYS / key).read_bytes(), origin=key)
     return command_signer([str(program(directory, body))], public=public)
 

@@ -82,7 +82,7 @@ def put(token: Token, file: str, label: str, key_id: str, *, public: bool) -> No
 
 def certify(token: Token, file: str, key_id: str) -> None:
     der = token.directory / "certificate.der"
-    subject = ["-subj", "/CN=Field key", "-days", "3650", "-outform", "DER", "-out", der]
+    subject: list[str | Path] = ["-subj", "/CN=Field key", "-days", "3650", "-outform", "DER", "-out", der]
     run("openssl", "req", "-x509", "-new", "-key", KEYS / file, *subject)
     tool = ["pkcs11-tool", "--module", token.module, "--token-label", "signing room", "--login", "--pin", PIN]
     run(*tool, "--write-object", der, "--type", "cert", "--label", "field", "--id", key_id)

@@ -2,6 +2,7 @@
 
 import io
 import tarfile
+from typing import Literal
 
 import pytest
 from answers import check_refusal
@@ -37,7 +38,7 @@ def test_the_standard_library_reads_the_same_header(name: str, size: int, mtime:
 
 
 @given(NAME, st.integers(0, 8**11 - 1), st.sampled_from([tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT]))
-def test_headers_of_the_standard_library_are_read(name: str, size: int, form: int) -> None:
+def test_headers_of_the_standard_library_are_read(name: str, size: int, form: Literal[0, 1]) -> None:
     info = tarfile.TarInfo(name)
     info.size, info.uname = size, "joe"
     block = decode_header(info.tobuf(form), WHERE)

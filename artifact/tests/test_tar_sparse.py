@@ -4,6 +4,7 @@ import io
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 from answers import accepted, check_refusal, refused, tolerated
@@ -60,6 +61,12 @@ def pax_1_0(regions: Regions = REGIONS, stored: bytes = STORED, size: int = SIZE
     return pax(*records) + tar_member("GNUSparseFile.1/file", text + bytes(-len(text) % 512) + stored)
 
 
+class Form(Protocol):
+    """One of the four."""
+
+    def __call__(self, regions: Regions = ..., stored: bytes = ..., size: int = ..., /) -> bytes: ...
+
+
 FORMS = [pytest.param(form, id=form.__name__) for form in (old_gnu, pax_0_0, pax_0_1, pax_1_0)]
 
 
@@ -68,19 +75,19 @@ def holding(member: bytes, content: bytes = EXPANDED) -> bytes:
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_a_sparse_member_is_expanded_and_noted(form) -> None:
+def test_a_sparse_member_is_expanded_and_noted(form: Form) -> None:
     tolerated(holding(form()), "tar.sparse")
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_a_map_of_many_regions_is_read(form) -> None:
+def test_a_map_of_many_regions_is_read(form: Form) -> None:
     regions = [(i * 20, 10) for i in range(200)]
     content = (b"c" * 10 + bytes(10)) * 200
     tolerated(holding(form(regions, b"c" * 2000, 4000), content), "tar.sparse")
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_a_file_that_is_one_hole_is_read(form) -> None:
+def test_a_file_that_is_one_hole_is_read(form: Form) -> None:
     tolerated(holding(form([(SIZE, 0)], b""), bytes(SIZE)), "tar.sparse")
 
 
@@ -97,17 +104,17 @@ def test_a_file_that_is_one_hole_is_read(form) -> None:
         pytest.param([(0, 5000)], 5000, 4000, id="longer than the file"),
     ],
 )
-def test_a_map_that_makes_no_sense_is_refused(form, regions: Regions, stored: int, size: int) -> None:
+def test_a_map_that_makes_no_sense_is_refused(form: Form, regions: Regions, stored: int, size: int) -> None:
     refused(holding(form(regions, b"x" * stored, size)), "tar.extension")
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_a_hole_of_a_tebibyte_is_refused_before_it_is_hashed(form) -> None:
+def test_a_hole_of_a_tebibyte_is_refused_before_it_is_hashed(form: Form) -> None:
     refused(holding(form([(0, 1), (2**40 - 1, 0)], b"x", 2**40)), "limit.sparse")
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_a_huge_hole_within_the_limit_takes_no_memory(form) -> None:
+def test_a_huge_hole_within_the_limit_takes_no_memory(form: Form) -> None:
     reader = TarReader(io.BytesIO(tar(form([(SPARSE_SIZE, 0)], b"", SPARSE_SIZE))), archive="data", found=[])
     member = reader.next_member()
     assert member is not None
@@ -164,7 +171,7 @@ def test_a_map_longer_than_the_limit_is_refused() -> None:
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_a_sparse_member_that_is_cut_off_anywhere_is_refused(form) -> None:
+def test_a_sparse_member_that_is_cut_off_anywhere_is_refused(form: Form) -> None:
     whole = form()
     for cut in range(1, len(whole), 37):
         with pytest.raises(RejectedError) as caught:

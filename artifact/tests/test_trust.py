@@ -104,17 +104,19 @@ def test_a_signature_over_16_kib_is_refused() -> None:
 
 
 def ec_der(message: bytes) -> bytes:
-    return private("ec256").sign(message, ec.ECDSA(hashes.SHA256()))
+    signature: bytes = private("ec256").sign(message, ec.ECDSA(hashes.SHA256()))
+    return signature
+
+
+def signed_in_der(der: bytes) -> bytes:
+    return Forge(key="ec256", signature=lambda _: base64.b64encode(der)).build()
 
 
 def test_der_is_accepted() -> None:
     parts = Forge(key="ec256")
     manifest = dict(parts.members())["manifest"]
     for _ in range(30):  # of various lengths
-        der = ec_der(manifest)
-        tolerated(
-            Forge(key="ec256", signature=lambda _, der=der: base64.b64encode(der)).build(), policy=with_key("ec256")
-        )
+        tolerated(signed_in_der(ec_der(manifest)), policy=with_key("ec256"))
 
 
 @pytest.mark.parametrize(
@@ -306,10 +308,10 @@ def test_scripts_must_not_come_unsigned() -> None:
 
 
 def test_a_rootfs_image_has_one_file_altogether() -> None:
-    rootfs = {"info": {"payloads": [{"type": "rootfs-image"}]}, "type_info": type_info()}
-    refused(Forge(augment=Augment(**rootfs)).build(), "payload.count", ALLOWED)
+    rootfs = Augment(info={"payloads": [{"type": "rootfs-image"}]}, type_info=type_info())
+    refused(Forge(augment=rootfs).build(), "payload.count", ALLOWED)
     parts = {"info": header_info(), "type_info": type_info()}
-    accepted(module(augment=Augment(**rootfs), **parts).build(), ALLOWED)
+    accepted(module(augment=rootfs, **parts).build(), ALLOWED)
 
 
 @pytest.mark.parametrize("missing", ["manifest-augment", "header-augment.tar.gz"])

@@ -26,6 +26,7 @@ from bistable.artifact import (
     InputFile,
     InputStream,
     Options,
+    PayloadInput,
     RequestError,
     Script,
     SoftwareVersion,
@@ -41,6 +42,7 @@ from bistable.artifact import (
     write_to_file,
     write_to_stream,
 )
+from bistable.artifact.keys import Signer
 from bistable.artifact.writer.inputs import OpenInput
 
 CODECS = ["none", "gzip:1", "xz:0", "zstd:1"]
@@ -113,7 +115,9 @@ def headers(draw: st.DrawFn) -> Header:
 
 
 @given(headers(), FILES, st.sampled_from(CODECS), st.sampled_from([None, SIGNER]))
-def test_what_was_asked_for_is_what_is_read(header: Header, files: list[tuple[str, bytes]], codec: str, signer) -> None:
+def test_what_was_asked_for_is_what_is_read(
+    header: Header, files: list[tuple[str, bytes]], codec: str, signer: Signer | None
+) -> None:
     if header.info.payload_type is None:
         files = []
     elif header.info.payload_type == "rootfs-image":
@@ -199,7 +203,7 @@ def test_an_empty_payload_still_has_a_data_member(codec: str) -> None:
 
 
 @pytest.mark.parametrize("signer", [SIGNER, RSA], ids=["P-256", "RSA"])
-def test_the_signature_is_one_line_over_the_manifest(signer) -> None:
+def test_the_signature_is_one_line_over_the_manifest(signer: Signer) -> None:
     data = written(rootfs(b"x"), signer=signer)
     key = "ec256" if signer is SIGNER else "rsa3072"
     assert tolerated(data, policy=with_key(key)).head.signature.value == "verified"
@@ -274,7 +278,7 @@ def test_the_same_input_gives_the_same_bytes_whatever_it_comes_from_and_goes_to(
     content = pattern(3 << 20)
     (tmp_path / "rootfs.ext4").write_bytes(content)
     options = Options(codec=Codec.parse(codec), signer=SIGNER if codec == "none" else None)
-    inputs = [
+    inputs: list[PayloadInput] = [
         InputBytes(name="rootfs.ext4", content=content),
         InputFile(name="rootfs.ext4", path=tmp_path / "rootfs.ext4"),
         InputStream(name="rootfs.ext4", source=io.BytesIO(content)),

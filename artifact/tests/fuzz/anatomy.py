@@ -90,7 +90,7 @@ class Anatomy:
         for archive in self.inner.values():
             for before, item in zip([None, *archive.entries], archive.entries, strict=False):
                 # What an extension header describes may have another name, or other content when it is expanded.
-                if before is None or before.block[156:157] not in (b"x", b"L"):
+                if before is None or bytes(before.block[156:157]) not in (b"x", b"L"):
                     known.setdefault("data/0000/" + item.name.decode("latin-1"), digest(item.body))
         for item in self.outer.entries:
             if item.name in {b"manifest", b"manifest-augment"}:

@@ -234,7 +234,7 @@ def list_all(anatomy: Anatomy, rng: Random) -> None:
                 item.body = manifest_for(anatomy)
 
 
-CHANGES: Final = [
+CHANGES: Final[list[Change]] = [
     change_members, change_inner_members, change_document, change_body, change_block, change_end, change_kind,
     change_stream, change_manifest,
 ]  # fmt: skip

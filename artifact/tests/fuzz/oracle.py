@@ -140,7 +140,7 @@ def _members(data: bytes) -> dict[str, bytes]:
     clean = bytearray(data)
     place = 0
     while place + BLOCK <= len(clean) and any(clean[place : place + BLOCK]):
-        size = tarfile.nti(bytes(clean[place + 124 : place + 136]))
+        size = tarfile.nti(bytes(clean[place + 124 : place + 136]))  # type: ignore[attr-defined]  # not public
         is_ustar = clean[place + 257 : place + 263] == b"ustar\0"
         for start, end in ((100, 124), (136, 148), (329, 345 if is_ustar else 500)):
             clean[place + start : place + end] = bytes(end - start)
