@@ -1,6 +1,7 @@
 """Layouts are read strictly, and whatever they ask for is laid out without overlap, or refused."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from bistable.artifact.errors import RequestError
 from bistable.tools.boot.plan import Loader
 from bistable.tools.disk import layout_names, load_layout, parse_layout
 from bistable.tools.disk.geometry import boot_plan, environment_copies, gaps, place
+from bistable.tools.disk.layout.model import ExtraPlace, ExtraWish
 from bistable.tools.disk.layout.schema import EXTRA, TABLES, parse_size
 
 MIB = 1 << 20
@@ -136,13 +138,15 @@ sizes = st.integers(1, 4000).map(lambda count: count * 4096)
     st.sampled_from([4096, 64 << 10, MIB, 4 * MIB]),
     sizes,
     sizes,
-    st.lists(sizes, max_size=3),
+    st.lists(st.tuples(sizes, st.sampled_from(["front", "behind"])), max_size=3),
     st.booleans(),
 )
 def test_partitions_are_aligned_do_not_overlap_and_fit(
-    text: str, block: int, slot: int, data: int, extras: list[int], rest: bool
+    text: str, block: int, slot: int, data: int, extras: list[tuple[int, str]], rest: bool
 ) -> None:
-    more = "".join(f'[extra.x{number}]\nsize = "{size}"\n' for number, size in enumerate(extras))
+    more = "".join(
+        f'[extra.x{number}]\nsize = "{size}"\nplace = "{where}"\n' for number, (size, where) in enumerate(extras)
+    )
     settings = {"disk.erase-block": str(block), "slots.size": str(slot), "data.size": str(data)}
     if rest:
         settings |= {"disk.size": "1 GiB", "data.size": "rest"}
@@ -158,6 +162,33 @@ def test_partitions_are_aligned_do_not_overlap_and_fit(
     assert geometry.partition("rootfs-a").size == geometry.partition("rootfs-b").size == slot
     assert len({partition.number for partition in geometry.partitions}) == len(geometry.partitions)
     assert sum(b - a for a, b in gaps(geometry)) + sum(part.size for part in geometry.partitions) == geometry.size
+
+
+@pytest.mark.parametrize("text", [UBOOT, MBR])
+def test_extra_partitions_lie_in_front_of_all_others_or_behind_the_slots(text: str) -> None:
+    more = "".join(
+        f'[extra.{name}]\nsize = "1 MiB"\n{where}'
+        for name, where in [
+            ("logs", ""),
+            ("fsbl", 'place = "front"\n'),
+            ("spare", 'place = "behind"\n'),
+            ("fip", 'place = "front"\n'),
+        ]
+    )
+    found = layout(text + more)
+    geometry = place(found)
+    names = [part.name for part in geometry.partitions]
+    assert names[:3] == ["fsbl", "fip", "boot"]
+    assert names[-4:] == ["rootfs-b", "logs", "spare", "data"]
+    assert boot_plan(found, geometry).boot_partition == geometry.partition("boot").number == 3
+
+
+def test_the_firmware_of_a_raspberry_pi_starts_from_the_first_partition() -> None:
+    wanted = load_layout("raspberry-pi")
+    extra = ExtraWish(name="spare", size=MIB, place=ExtraPlace.FRONT)
+    with pytest.raises(RequestError, match="cannot put spare in front: the firmware of a Raspberry Pi"):
+        place(replace(wanted, extras=(extra,)))
+    assert place(replace(wanted, extras=(replace(extra, place=ExtraPlace.BEHIND),))).partition("boot").number == 1
 
 
 @given(st.sampled_from([4096, 64 << 10, MIB, 4 * MIB]), st.integers(1, 256), st.sampled_from([UBOOT, GRUB]))

@@ -105,6 +105,7 @@ end = "3 MiB"
 [extra.raw]
 size = "1 MiB"
 content = "{folder}/raw.bin"
+place = "front"
 [extra.tree]
 size = "8 MiB"
 filesystem = "ext4"

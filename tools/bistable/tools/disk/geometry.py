@@ -9,7 +9,7 @@ from bistable.artifact.errors import RequestError
 from bistable.artifact.limits import KIB, MIB
 from bistable.tools.boot.plan import BootPlan, EnvironmentPlace, Loader, SlotPlace
 from bistable.tools.disk.blobs import blobs_end
-from bistable.tools.disk.layout.model import SECTOR, Fill, Layout, TableKind
+from bistable.tools.disk.layout.model import SECTOR, ExtraPlace, Fill, Layout, TableKind
 
 BOOT: Final = "boot"
 ENVIRONMENT: Final = "boot-env"
@@ -193,7 +193,19 @@ def environment_copies(layout: Layout) -> tuple[int, tuple[int, int]]:
 
 
 def _wishes(layout: Layout) -> list[tuple[str, int | None]]:
-    """Return name and size of all partitions; None is the rest of the disk."""
+    """Return name and size of all partitions; None is the rest of the disk.
+
+    Raises:
+        RequestError: one that is wished in front cannot be there.
+    """
+    front, behind = (
+        [(extra.name, extra.size) for extra in layout.extras if extra.place is place] for place in ExtraPlace
+    )
+    if front and has_slot_boots(layout.boot.loader):
+        raise RequestError(
+            f"cannot put {front[0][0]} in front: the firmware of a Raspberry Pi starts from the first partition",
+            hint=f"leave place out of [extra.{front[0][0]}]",
+        )
     wishes: list[tuple[str, int | None]] = [(BOOT, layout.boot_partition_size)]
     if has_slot_boots(layout.boot.loader):
         wishes = [(BOOT, AUTOBOOT), *((name, layout.boot_partition_size) for name in SLOT_BOOTS)]
@@ -201,9 +213,8 @@ def _wishes(layout: Layout) -> list[tuple[str, int | None]]:
         size, offsets = environment_copies(layout)
         wishes.append((ENVIRONMENT, _aligned(max(offsets) + size, layout.disk.erase_block)))
     wishes += [(name, layout.slots.size) for name in SLOTS]
-    wishes += [(extra.name, extra.size) for extra in layout.extras]
-    # Last, so that it can be made larger on a larger disk.
-    return [*wishes, (DATA, layout.data.size)]
+    # Data is the last one, so that it can be made larger on a larger disk.
+    return [*front, *wishes, *behind, (DATA, layout.data.size)]
 
 
 def _check_sizes(layout: Layout) -> None:

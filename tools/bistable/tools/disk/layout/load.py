@@ -21,6 +21,7 @@ from bistable.tools.disk.layout.model import (
     DiskWish,
     EnvironmentWish,
     ExtraKind,
+    ExtraPlace,
     ExtraWish,
     Fill,
     Layout,
@@ -332,6 +333,7 @@ class _Reading:
                 size=size,
                 filesystem=ExtraKind(content.get("filesystem", ExtraKind.NOTHING)),
                 content=None if path is None else self._base / path,
+                place=ExtraPlace(content.get("place", ExtraPlace.BEHIND)),
             )
 
     def _inner(self, table: str, key: str, inside: str) -> PurePosixPath:

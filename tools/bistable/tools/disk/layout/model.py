@@ -39,6 +39,13 @@ class ExtraKind(StrEnum):
     NOTHING = "none"
 
 
+class ExtraPlace(StrEnum):
+    """Where an extra partition lies: in front of all others, or between the slots and the data partition."""
+
+    FRONT = "front"
+    BEHIND = "behind"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DiskWish:
     """The disk: `size` in bytes, None for the smallest that fits; `seed` is what all identifiers are made from."""
@@ -92,13 +99,14 @@ class DataWish:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExtraWish:
-    """One more partition, behind the slots."""
+    """One more partition."""
 
     name: str
     size: int
     filesystem: ExtraKind = ExtraKind.NOTHING
     content: Path | None = None
     """An image that is written into it, or a directory that its file system holds."""
+    place: ExtraPlace = ExtraPlace.BEHIND
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from enum import Enum
 from typing import Final
 
 from bistable.tools.boot.plan import Loader
-from bistable.tools.disk.layout.model import ExtraKind, Fill, TableKind
+from bistable.tools.disk.layout.model import ExtraKind, ExtraPlace, Fill, TableKind
 
 _SIZE: Final = re.compile(r"([0-9]{1,20})\s*([A-Za-z]*)", re.ASCII)
 UNITS: Final = {"": 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
@@ -256,6 +256,12 @@ EXTRA: Final = Table(
             Form.TEXT,
             "an image that is written into it; or, with a file system, a directory with what is in that",
             '"logs.img"',
+        ),
+        _choice(
+            "place",
+            ExtraPlace,
+            "in `front` of all other partitions, where a ROM or a first stage looks; by default `behind` the slots",
+            "front",
         ),
     ),
 )
