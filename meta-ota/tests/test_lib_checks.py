@@ -79,6 +79,8 @@ def test_nothing_is_said_about_the_usual_values() -> None:
         ("PARTITION_TABLE", "msdos"),
         ("EXTRA_PARTITIONS", "logs:64"),
         ("EXTRA_PARTITIONS", "logs:64:btrfs"),
+        ("EXTRA_PARTITIONS", "logs:64:ext4:"),
+        ("EXTRA_PARTITIONS", "logs:64:ext4:first"),
         ("EXTRA_PARTITIONS", "Logs:64:ext4"),
         ("EXTRA_PARTITIONS", "logs:0:ext4"),
         ("EXTRA_PARTITIONS", f"{'x' * 37}:4:none"),
@@ -148,6 +150,7 @@ def test_the_example_of_each_variable_is_written_as_it_should_be(name: str) -> N
         ("STORAGE_SIZE_MB", ""),
         ("PARTITION_TABLE", "mbr"),
         ("EXTRA_PARTITIONS", "logs:64:ext4  calibration:4:none"),
+        ("EXTRA_PARTITIONS", "fip:8:none:front logs:64:ext4"),
         ("LAYOUT", "/layouts/acorn.toml"),
         ("SIGN_COMMAND", "/usr/bin/kms-sign --profile release"),
         ("VERIFY_KEYS", "/keys/public.pem /keys/next.pem"),
@@ -291,6 +294,11 @@ def test_for_etc_the_feature_of_the_image_is_named() -> None:
 def test_two_partitions_of_one_name_are_refused(extra: str) -> None:
     name = extra.partition(":")[0]
     assert said(EXTRA_PARTITIONS=extra).startswith(f"BISTABLE_EXTRA_PARTITIONS has {name}, and there is a partition")
+
+
+def test_the_firmware_of_a_raspberry_pi_starts_from_the_first_partition() -> None:
+    refused = said(**{**PI, "EXTRA_PARTITIONS": "logs:4:none fip:4:none:front"})
+    assert refused.startswith("BISTABLE_EXTRA_PARTITIONS puts fip in front, and the firmware of a Raspberry Pi")
 
 
 # --- keys

@@ -53,7 +53,7 @@ def test_what_the_variables_say_is_in_the_layout() -> None:
         BLOBS_END_MB="16",
         PARTITION_TABLE="mbr",
         ROOTFS_FSTYPE="squashfs",
-        EXTRA_PARTITIONS="logs:64:ext4 calibration:4:none",
+        EXTRA_PARTITIONS="logs:64:ext4 calibration:4:none fip:8:none:front",
         DISK_SEED="seed",
     )
     assert made.device_type == "acorn-2"
@@ -74,10 +74,12 @@ def test_what_the_variables_say_is_in_the_layout() -> None:
         "/boot/acorn.dtb",
     ]
     assert (made.boot_partition_size, made.slots.size, made.slots.filesystem) == (64 * MIB, 512 * MIB, "squashfs")
-    assert [(extra.name, extra.size, extra.filesystem) for extra in made.extras] == [
-        ("logs", 64 * MIB, "ext4"),
-        ("calibration", 4 * MIB, "none"),
+    assert [(extra.name, extra.size, extra.filesystem, extra.place) for extra in made.extras] == [
+        ("logs", 64 * MIB, "ext4", "behind"),
+        ("calibration", 4 * MIB, "none", "behind"),
+        ("fip", 8 * MIB, "none", "front"),
     ]
+    assert [part.name for part in place(made).partitions][:2] == ["fip", "boot"]
     assert made.data.size is None
 
 

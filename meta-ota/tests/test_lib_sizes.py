@@ -103,6 +103,7 @@ def test_what_lies_at_the_start_of_the_disk_takes_whole_erase_blocks(blobs: int)
         {"ERASE_BLOCK_MB": "-4"},
         {"EXTRA_PARTITIONS": "logs:64"},
         {"EXTRA_PARTITIONS": "logs:x:ext4"},
+        {"EXTRA_PARTITIONS": "logs:64:ext4:behind"},
         {"STORAGE_SIZE_MB": "100"},
     ],
 )
@@ -111,7 +112,8 @@ def test_sizes_that_make_no_sense_leave_no_slots(wrong: dict[str, str]) -> None:
 
 
 def test_extra_partitions_have_name_size_and_file_system() -> None:
-    assert sizes.extras(values(EXTRA_PARTITIONS=" logs:64:ext4  calibration:4:none ")) == [
-        ("logs", 64, "ext4"),
-        ("calibration", 4, "none"),
+    assert sizes.extras(values(EXTRA_PARTITIONS=" logs:64:ext4  calibration:4:none fip:8:none:front ")) == [
+        ("logs", 64, "ext4", False),
+        ("calibration", 4, "none", False),
+        ("fip", 8, "none", True),
     ]

@@ -71,8 +71,9 @@ FORMS = {
     "BLOBS_END_MB": Form(r"[0-9]+", "a number of MiB", "16"),
     "PARTITION_TABLE": Form("gpt|mbr", "gpt or mbr", "gpt"),
     "EXTRA_PARTITIONS": Form(
-        rf"([a-z][a-z0-9-]{{0,35}}:{_NUMBER}:({'|'.join(EXTRA_FILESYSTEMS)})( +|$))*",
-        f"NAME:MiB:FILESYSTEM with spaces between, FILESYSTEM one of {', '.join(EXTRA_FILESYSTEMS)}",
+        rf"([a-z][a-z0-9-]{{0,35}}:{_NUMBER}:({'|'.join(EXTRA_FILESYSTEMS)})(:{sizes.FRONT})?( +|$))*",
+        f"NAME:MiB:FILESYSTEM with spaces between, FILESYSTEM one of {', '.join(EXTRA_FILESYSTEMS)}, and "
+        f":{sizes.FRONT} at the end of what lies in front of all others",
         "logs:64:ext4 calibration:4:none",
     ),
     "DISK_SEED": Form("[!-~]+", "one word in ASCII", "acorn-2"),
@@ -234,12 +235,21 @@ def _uboot(get: Get, kind: str) -> list[str]:
 
 
 def _partitions(get: Get) -> list[str]:
-    names = [name for name, _, _ in sizes.extras(get)]
+    extras = sizes.extras(get)
+    names = [extra.name for extra in extras]
     taken = [name for index, name in enumerate(names) if name in PARTITIONS or name in names[:index]]
-    return [
+    found = [
         f"BISTABLE_EXTRA_PARTITIONS has {name}, and there is a partition with that name already. Call it otherwise."
         for name in taken
     ]
+    if firmware.chooses(get):
+        found += [
+            f"BISTABLE_EXTRA_PARTITIONS puts {extra.name} in front, and the firmware of a Raspberry Pi starts from the "
+            f"first partition. Leave out :{sizes.FRONT}."
+            for extra in extras
+            if extra.front
+        ]
+    return found
 
 
 def _sizes(get: Get) -> list[str]:

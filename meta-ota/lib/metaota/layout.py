@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from metaota import firmware
 from metaota.blobs import places
 from metaota.machine import architecture
-from metaota.sizes import extras
+from metaota.sizes import FRONT, extras
 
 if TYPE_CHECKING:
     from metaota.machine import Get
@@ -58,8 +58,9 @@ def render(get: Get) -> str:
         *_table("slots", size=_mib(value("SLOT_SIZE_MB")), filesystem=value("ROOTFS_FSTYPE")),
         *_table("data", size="rest" if storage else _mib(value("DATA_SIZE_MB"))),
     ]
-    for name, size, filesystem in extras(get):
-        lines += _table(f"extra.{name}", size=_mib(str(size)), filesystem=filesystem)
+    for extra in extras(get):
+        place = FRONT if extra.front else ""
+        lines += _table(f"extra.{extra.name}", size=f"{extra.size} MiB", filesystem=extra.filesystem, place=place)
     return "\n".join(lines) + "\n"
 
 

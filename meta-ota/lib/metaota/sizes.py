@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from metaota import firmware
 
@@ -21,16 +21,31 @@ PRIMARY = 4
 """Partitions that a master boot record has places for; if there are more, the last place holds all others."""
 
 
-def extras(get: Get) -> list[tuple[str, int, str]]:
-    """Return name, size in MiB and file system of the extra partitions.
+FRONT = "front"
+"""What stands behind an extra partition that lies in front of all others."""
+
+
+class Extra(NamedTuple):
+    """An extra partition; `size` in MiB, `front` if it lies in front of all others."""
+
+    name: str
+    size: int
+    filesystem: str
+    front: bool
+
+
+def extras(get: Get) -> list[Extra]:
+    """Return the extra partitions, in their order.
 
     Raises:
         ValueError: one of them is not written as it should be.
     """
     found = []
     for word in (get("BISTABLE_EXTRA_PARTITIONS") or "").split():
-        name, size, filesystem = word.split(":")
-        found.append((name, int(size), filesystem))
+        name, size, filesystem, *place = word.split(":")
+        if place not in ([], [FRONT]):
+            raise ValueError(word)
+        found.append(Extra(name, int(size), filesystem, bool(place)))
     return found
 
 
@@ -41,7 +56,7 @@ def slot(get: Get) -> int:
     """
     try:
         storage, boot, data, block = (int(get(f"BISTABLE_{name}") or "") for name in COUNTED)
-        blobs, more = int(get("BISTABLE_BLOBS_END_MB") or "0"), [size for _, size, _ in extras(get)]
+        blobs, more = int(get("BISTABLE_BLOBS_END_MB") or "0"), [extra.size for extra in extras(get)]
     except ValueError:
         return 0
     if block < 1:
