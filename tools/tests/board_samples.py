@@ -48,6 +48,7 @@ size = "rest"
 
 [extra.calibration]
 size = "4 MiB"
+place = "behind"
 
 [console]
 device = "ttymxc1"

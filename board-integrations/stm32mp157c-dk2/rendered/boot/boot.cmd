@@ -20,7 +20,7 @@ setexpr bistable_m1 ${kernel_addr_r} + 200
 setexpr bistable_t ${bistable_m1} + 200
 setexpr bistable_w ${bistable_t} + 200
 mmc dev 0
-if part start mmc 0 2 bistable_x; then
+if part start mmc 0 5 bistable_x; then
 setexpr bistable_p ${bistable_x} + 0
 setexpr bistable_q ${bistable_x} + 2000
 if mmc read ${bistable_m0} ${bistable_p} 1 && cp.b ${bistable_m0} ${bistable_t} 4 && setexpr bistable_x ${bistable_m0} + 5 && setexpr bistable_y ${bistable_t} + 4 && cp.b ${bistable_x} ${bistable_y} 1fb && env import -c ${bistable_t} 1ff ${bistable_names}; then
@@ -130,8 +130,8 @@ setenv bistable_n ${bistable_a_tries}
 if test ${bistable_a_good} = 1; then
 echo "bistable: booting slot a"
 setenv bootargs 'root=PARTUUID=79eac234-b08b-575d-b630-e03648698d93 console=ttySTM0,115200 rootwait panic=10 bistable.slot=a'
-if load mmc 0:3 ${kernel_addr_r} /boot/zImage; then
-if load mmc 0:3 ${fdt_addr_r} /boot/stm32mp157c-dk2.dtb; then
+if load mmc 0:6 ${kernel_addr_r} /boot/zImage; then
+if load mmc 0:6 ${fdt_addr_r} /boot/stm32mp157c-dk2.dtb; then
 bootz ${kernel_addr_r} - ${fdt_addr_r}
 fi
 fi
@@ -142,8 +142,8 @@ echo "bistable: passed over slot a: no tries left"
 elif setexpr bistable_a_tries ${bistable_n} - 1 && run bistable_save; then
 echo "bistable: trying slot a, ${bistable_a_tries} tries left"
 setenv bootargs 'root=PARTUUID=79eac234-b08b-575d-b630-e03648698d93 console=ttySTM0,115200 rootwait panic=10 bistable.slot=a'
-if load mmc 0:3 ${kernel_addr_r} /boot/zImage; then
-if load mmc 0:3 ${fdt_addr_r} /boot/stm32mp157c-dk2.dtb; then
+if load mmc 0:6 ${kernel_addr_r} /boot/zImage; then
+if load mmc 0:6 ${fdt_addr_r} /boot/stm32mp157c-dk2.dtb; then
 bootz ${kernel_addr_r} - ${fdt_addr_r}
 fi
 fi
@@ -161,8 +161,8 @@ setenv bistable_n ${bistable_b_tries}
 if test ${bistable_b_good} = 1; then
 echo "bistable: booting slot b"
 setenv bootargs 'root=PARTUUID=11e440ea-f557-5d58-8447-5f2dcd38a61c console=ttySTM0,115200 rootwait panic=10 bistable.slot=b'
-if load mmc 0:4 ${kernel_addr_r} /boot/zImage; then
-if load mmc 0:4 ${fdt_addr_r} /boot/stm32mp157c-dk2.dtb; then
+if load mmc 0:7 ${kernel_addr_r} /boot/zImage; then
+if load mmc 0:7 ${fdt_addr_r} /boot/stm32mp157c-dk2.dtb; then
 bootz ${kernel_addr_r} - ${fdt_addr_r}
 fi
 fi
@@ -173,8 +173,8 @@ echo "bistable: passed over slot b: no tries left"
 elif setexpr bistable_b_tries ${bistable_n} - 1 && run bistable_save; then
 echo "bistable: trying slot b, ${bistable_b_tries} tries left"
 setenv bootargs 'root=PARTUUID=11e440ea-f557-5d58-8447-5f2dcd38a61c console=ttySTM0,115200 rootwait panic=10 bistable.slot=b'
-if load mmc 0:4 ${kernel_addr_r} /boot/zImage; then
-if load mmc 0:4 ${fdt_addr_r} /boot/stm32mp157c-dk2.dtb; then
+if load mmc 0:7 ${kernel_addr_r} /boot/zImage; then
+if load mmc 0:7 ${fdt_addr_r} /boot/stm32mp157c-dk2.dtb; then
 bootz ${kernel_addr_r} - ${fdt_addr_r}
 fi
 fi
@@ -203,8 +203,8 @@ for bistable_s in ${bistable_order}; do
 if test ${bistable_s} = a; then
 echo "bistable: booting slot a"
 setenv bootargs 'root=PARTUUID=79eac234-b08b-575d-b630-e03648698d93 console=ttySTM0,115200 rootwait panic=10 bistable.slot=a'
-if load mmc 0:3 ${kernel_addr_r} /boot/zImage; then
-if load mmc 0:3 ${fdt_addr_r} /boot/stm32mp157c-dk2.dtb; then
+if load mmc 0:6 ${kernel_addr_r} /boot/zImage; then
+if load mmc 0:6 ${fdt_addr_r} /boot/stm32mp157c-dk2.dtb; then
 bootz ${kernel_addr_r} - ${fdt_addr_r}
 fi
 fi
@@ -214,8 +214,8 @@ fi
 if test ${bistable_s} = b; then
 echo "bistable: booting slot b"
 setenv bootargs 'root=PARTUUID=11e440ea-f557-5d58-8447-5f2dcd38a61c console=ttySTM0,115200 rootwait panic=10 bistable.slot=b'
-if load mmc 0:4 ${kernel_addr_r} /boot/zImage; then
-if load mmc 0:4 ${fdt_addr_r} /boot/stm32mp157c-dk2.dtb; then
+if load mmc 0:7 ${kernel_addr_r} /boot/zImage; then
+if load mmc 0:7 ${fdt_addr_r} /boot/stm32mp157c-dk2.dtb; then
 bootz ${kernel_addr_r} - ${fdt_addr_r}
 fi
 fi

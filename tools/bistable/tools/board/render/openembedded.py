@@ -12,7 +12,7 @@ from bistable.tools.board.render.layoutfile import NAME
 from bistable.tools.board.render.settings import own_settings
 from bistable.tools.board.render.templates import rendered
 from bistable.tools.boot.plan import Loader
-from bistable.tools.disk.layout.model import Fill, Layout
+from bistable.tools.disk.layout.model import ExtraPlace, ExtraWish, Fill, Layout
 
 CONFIGURATION: Final = PurePosixPath("bistable.conf")
 KAS: Final = PurePosixPath("kas")
@@ -80,8 +80,13 @@ def _partitions(layout: Layout) -> Iterator[tuple[str, str]]:
     if layout.data.size is not None:
         yield "DATA_SIZE_MB", str(layout.data.size // MIB)
     if layout.extras:
-        words = (f"{extra.name}:{extra.size // MIB}:{extra.filesystem.value}" for extra in layout.extras)
-        yield "EXTRA_PARTITIONS", " ".join(words)
+        yield "EXTRA_PARTITIONS", " ".join(map(_extra, layout.extras))
+
+
+def _extra(extra: ExtraWish) -> str:
+    """Return the word for a partition; where it lies is said of those that do not lie behind the slots."""
+    words = [extra.name, str(extra.size // MIB), extra.filesystem.value]
+    return ":".join(words if extra.place is ExtraPlace.BEHIND else [*words, extra.place.value])
 
 
 def unspeakable(layout: Layout) -> bool:
