@@ -62,6 +62,12 @@ fill = "first"
 size = "{data} MiB"
 """
 
+_FIRST: Final = """
+[extra.first]
+size = "1 MiB"
+place = "front"
+"""
+
 _SETTINGS: Final = """\
 # What a test's device trusts, and how long it is patient: an emulated one is slow.
 [trust]
@@ -73,6 +79,8 @@ _BOOT_MIB: Final = 8
 _BOOT_MIB_WITH_KERNELS: Final = 96
 _WITH_KERNELS: Final = frozenset({Loader.SYSTEMD_BOOT, Loader.EFI})
 """What loads kernels from the boot partition only."""
+_WITH_FIRST: Final = frozenset({Kind.ARMHF_UBOOT, Kind.ARM64_GRUB})
+"""Machines whose boot partition is not the first one, as with processors that look for their first stages there."""
 
 _QUICK: Final = "zstd:1"
 _ARTIFACTS_KEPT: Final = 16
@@ -225,7 +233,8 @@ def rig(kind: Kind, profile: Profile = Profile.SMALL, *, arguments: str = "") ->
 def layout_text(kind: Kind, profile: Profile = Profile.SMALL, *, arguments: str = "") -> str:
     """Return the layout of the disk, as TOML."""
     hardware = HARDWARE[kind]
-    return _LAYOUT.format(
+    text = _LAYOUT + (_FIRST if kind in _WITH_FIRST else "")
+    return text.format(
         kind=kind,
         loader=hardware.loader,
         architecture=hardware.architecture,
