@@ -64,6 +64,14 @@ def test_it_is_called_as_rauc_calls_it(plain: Path) -> None:
     assert plain.with_name("calls").read_text() == "get-primary\nset-state a good\nget-primary\n"
 
 
+def test_what_runs_is_asked_once_as_only_a_reboot_changes_it(tmp_path: Path) -> None:
+    path = handler(tmp_path, '#!/bin/sh\necho "$1" >> "$(dirname "$0")/calls"\n[ "$1" != get-current ] || echo b\n')
+    found = loader(path)
+    assert isinstance(found, CurrentSlot)
+    assert [found.current(), found.current()] == [B, B]
+    assert (tmp_path / "calls").read_text() == "get-current\n"
+
+
 def test_nothing_can_be_rearmed(plain: Path) -> None:
     assert not isinstance(loader(plain), Rearming)
 

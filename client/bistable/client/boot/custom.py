@@ -59,6 +59,7 @@ class CustomBootloader:
         self._handler, self._names, self._timeout = handler, names, timeout
         self._boot_names = {name: (boot_names or {}).get(name, name) for name in names}
         self._booted = booted
+        self._current: SlotName | None = None
 
     def primary(self) -> SlotName:
         """Return the slot that the next boot tries first."""
@@ -66,7 +67,10 @@ class CustomBootloader:
 
     def current(self) -> SlotName:
         """Return the slot that runs, as the handler sees it."""
-        return self._slot_from("get-current")
+        # Only a reboot changes it, and that ends this process.
+        if self._current is None:
+            self._current = self._slot_from("get-current")
+        return self._current
 
     def forbid(self, slot: SlotName) -> None:
         """Never boot the slot, from now on."""
