@@ -161,13 +161,13 @@ directory = "{place}/health.d"
         found: dict[str, str] = json.loads(self.must("provides", "--json"))["provides"]
         return found
 
-    def running(self) -> SlotName:
+    def booted(self) -> SlotName:
         slot = read_device(self.memory).booted
         assert slot is not None
         return slot
 
     def other(self) -> SlotName:
-        (name,) = set(self.slots) - {self.running()}
+        (name,) = set(self.slots) - {self.booted()}
         return name
 
     def content(self, slot: SlotName) -> bytes:

@@ -87,10 +87,9 @@ class UBootDevice(Device):
 
     def __init__(self, folder: Path, scheme: str, *, tries: int = 3) -> None:
         super().__init__()
-        factory, script = {"slots": (SLOTS_FACTORY, SlotsScript), "mender": (MENDER_FACTORY, MenderScript)}[scheme]
         self.folder, self.scheme = folder, scheme
-        self.environment = EnvironmentFile(folder, factory)
-        self.script = script(self.environment)
+        self.environment = EnvironmentFile(folder, {"slots": SLOTS_FACTORY, "mender": MENDER_FACTORY}[scheme])
+        self.script = SlotsScript(self.environment) if scheme == "slots" else MenderScript(self.environment)
         self.tries = tries if scheme == "slots" else 1
         self.settings = {
             "backend": "uboot",

@@ -187,8 +187,8 @@ class FakeService:
         await self._do("install", where, job, tuple(stops))
         return f"update-of-{job}"
 
-    async def pause(self, points: Sequence[Point], update_id: str) -> None:
-        await self._do("pause", tuple(points), update_id)
+    async def pause(self, points: Sequence[Point], update_id: str, *, who: str) -> None:
+        await self._do("pause", tuple(points), update_id, who)
 
     async def proceed(self, update_id: str, point: Point, *, force: bool) -> None:
         await self._do("proceed", update_id, point, force)
@@ -263,7 +263,7 @@ class Peer:
 
     async def close(self) -> None:
         self.bus.disconnect()
-        await self.bus.wait_for_disconnect()
+        await self.bus.wait_for_disconnect()  # type: ignore[no-untyped-call]
 
     async def ask(
         self,

@@ -18,7 +18,7 @@ KEYS = {
 }
 
 
-def raw_map(identifier: str = APPLICATION, priority: int = 0, **states: str | Mapping[str, str]) -> dict[str, Any]:
+def raw_map(identifier: str = APPLICATION, priority: int = 0, /, **states: str | Mapping[str, str]) -> dict[str, Any]:
     """Return a map as it is on the wire; `install="pause"` is short for an action alone."""
     return {
         "id": identifier,
@@ -29,11 +29,11 @@ def raw_map(identifier: str = APPLICATION, priority: int = 0, **states: str | Ma
     }
 
 
-def text_of(identifier: str = APPLICATION, priority: int = 0, **states: str | Mapping[str, str]) -> str:
+def text_of(identifier: str = APPLICATION, priority: int = 0, /, **states: str | Mapping[str, str]) -> str:
     return json.dumps(raw_map(identifier, priority, **states))
 
 
-def made(identifier: str = APPLICATION, priority: int = 0, **states: str | Mapping[str, str]) -> ControlMap:
+def made(identifier: str = APPLICATION, priority: int = 0, /, **states: str | Mapping[str, str]) -> ControlMap:
     return read_map(raw_map(identifier, priority, **states))
 
 

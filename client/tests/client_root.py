@@ -65,7 +65,7 @@ class Root:
         """Run a shell program of ours or of others in here."""
         shutil.copy(program, self.path / "program")
         (self.path / "program").chmod(0o755)
-        command = [*as_root(), "chroot", self.path, "/program"]
+        command: list[str | Path] = [*as_root(), "chroot", self.path, "/program"]
         return attempt(*command, env={"PATH": "/bin:/usr/sbin:/usr/bin:/sbin", **(variables or {})})
 
     def lines(self, program: Path, variables: Mapping[str, str] | None = None) -> list[str]:

@@ -30,7 +30,7 @@ ASKED_FOR_SIZES: Final = "module ProvidePayloadFileSizes"
 """Asked of every module by the Mender client from 4.0 on, and by ours; not by 3.4.0."""
 
 
-def nothing(_: Peer) -> None:
+def nothing(_: object) -> None:
     """Change nothing."""
 
 
@@ -54,7 +54,7 @@ class Scenario:
     settings: Mapping[str, Any] = field(default_factory=dict)
     before: Mapping[str, Any] | None = None
     """What an artifact without files provides that was installed and committed before."""
-    damage: Callable[[Path], object] = nothing  # type: ignore[assignment]
+    damage: Callable[[Path], object] = nothing
     prepare: Callable[[Peer], None] = nothing
 
 
@@ -152,9 +152,9 @@ def without_question(names: Sequence[str]) -> list[str]:
 def _contradictions(theirs: Seen, ours: Seen) -> set[str]:
     """Return what calls that both make find different: arguments, directory, input, variables, files."""
     mine = [call for call in ours.found if call.name != ASKED_FOR_SIZES]
-    names = [[call.name for call in calls] for calls in (theirs.found, mine)]
+    names, my_names = [call.name for call in theirs.found], [call.name for call in mine]
     found: set[str] = set()
-    for first, second, size in difflib.SequenceMatcher(None, *names, autojunk=False).get_matching_blocks():
+    for first, second, size in difflib.SequenceMatcher(None, names, my_names, autojunk=False).get_matching_blocks():
         for before, after in zip(theirs.found[first : first + size], mine[second : second + size], strict=True):
             found |= {
                 f"{key} {value} -> {after.facts[key]}" for key, value in before.facts.items() - after.facts.items()
@@ -268,11 +268,9 @@ def _scenarios() -> list[Scenario]:
         )
         for name in (*BACK, *FAILURE, "Cleanup")
     ]
-    answers = [
-        Scenario(name=f"{what} answers {words!r}", steps=INSTALL, **{key: words})
-        for what, key in (("SupportsRollback", "supports"), ("NeedsArtifactReboot", "needs"))
-        for words in ("yes\n", "Yes", "Yes\n\n", "Yes\nNo\n", " Yes\n", "\n", "Perhaps\n")
-    ]
+    odd = ("yes\n", "Yes", "Yes\n\n", "Yes\nNo\n", " Yes\n", "\n", "Perhaps\n")
+    answers = [Scenario(name=f"SupportsRollback answers {it!r}", steps=INSTALL, supports=it) for it in odd]
+    answers += [Scenario(name=f"NeedsArtifactReboot answers {it!r}", steps=INSTALL, needs=it) for it in odd]
     refused = [
         Scenario(name="another device type", prepare=of_another_type, steps=INSTALL),
         Scenario(name="no device type", prepare=of_no_type, steps=INSTALL),

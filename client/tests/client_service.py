@@ -356,8 +356,9 @@ class Running:
         loaded = load(only(station.place / "device.toml"))
         device = ModelDevice(loaded.settings, environment={}, check=brake.check, on_progress=service.progress)
         device.clock, device.on_reboot = clock, self._reboot
-        self._stores = [Store.open(station.data) for _ in range(2)]
-        self.made = make(service, loaded, device, *self._stores, brake, clock=clock.now, lasting=False)
+        store, values = Store.open(station.data), Store.open(station.data)
+        self._stores = [store, values]
+        self.made = make(service, loaded, device, store, values, brake, clock=clock.now, lasting=False)
         service.subscribe(self._see)
         service.subscribe_token(lambda token, url: self.tokens.append((token, url)))
         return service
@@ -460,7 +461,7 @@ def steps(server: FakeServer) -> list[str]:
 # --- maps
 
 
-def control_map(id_: str = DEPLOYMENT, priority: int = 0, **actions: str | Mapping[str, str]) -> dict[str, Any]:
+def control_map(id_: str = DEPLOYMENT, priority: int = 0, /, **actions: str | Mapping[str, str]) -> dict[str, Any]:
     """Return an update control map; the names of actions are points."""
     states = {
         STATE_KEYS[Point(name)]: {"action": action} if isinstance(action, str) else dict(action)

@@ -11,6 +11,7 @@ import pytest
 
 from bistable.artifact.errors import RejectedError
 from bistable.artifact.model import PayloadFile
+from bistable.client.boot import SlotStatus
 from bistable.client.errors import BootError
 from bistable.client.model import SlotName
 from bistable.client.slots import Slot, SlotPair
@@ -68,7 +69,7 @@ class FakeBoot:
         with self._call("restore", slot):
             self.first, self.trial = slot, None
 
-    def status(self, slot: SlotName) -> "object":
+    def status(self, slot: SlotName) -> SlotStatus:
         raise NotImplementedError
 
     def _call(self, name: str, slot: SlotName) -> "_Call":
@@ -223,4 +224,8 @@ def mounting(*words: str | Path) -> Callable[[], None]:
     made = subprocess.run(["mount", *words], capture_output=True, text=True, check=False, timeout=60)
     if made.returncode:
         pytest.skip(f"cannot mount: {made.stderr.strip()}")
-    return lambda: subprocess.run(["umount", words[-1]], check=False, timeout=60, capture_output=True) and None
+
+    def unmount() -> None:
+        subprocess.run(["umount", words[-1]], check=False, timeout=60, capture_output=True)
+
+    return unmount

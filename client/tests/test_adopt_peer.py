@@ -9,8 +9,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from peers import needs
-from test_peer_client import BUSYBOX, Device, as_root, attempt, module
+from peers import attempt, needs
+from test_peer_client import BUSYBOX, Device, as_root, module
 
 from bistable.artifact import Codec, Extras, Options, write_artifact
 from bistable.client.adopt import Legacy, Stage, read_legacy

@@ -71,8 +71,11 @@ def test_the_first_version_of_the_command_lines_record_means_installed() -> None
 
 
 def test_without_clears_everything_is_cleared_and_with_an_empty_list_nothing() -> None:
-    assert found(standalone_state=standalone()).offer.clears is None
-    assert found(standalone_state=standalone(ArtifactClearsProvides=[])).offer.clears == ()
+    without, empty = found(standalone_state=standalone()), found(standalone_state=standalone(ArtifactClearsProvides=[]))
+    assert without.offer is not None
+    assert without.offer.clears is None
+    assert empty.offer is not None
+    assert empty.offer.clears == ()
 
 
 def test_an_update_whose_artifact_was_not_opened_yet_has_no_offer() -> None:

@@ -226,10 +226,12 @@ def test_files_that_cannot_be_placed_fail_the_installation_and_leave_nothing_mou
 
 
 def test_a_slot_that_cannot_be_mounted_is_an_error(tmp_path: Path) -> None:
+    def mount() -> Path:
+        raise ProgramError("cannot run mount: wrong fs type", hint="bad superblock")
+
     @contextmanager
     def broken(_device: Path) -> Iterator[Path]:
-        raise ProgramError("cannot run mount: wrong fs type", hint="bad superblock")
-        yield Path()
+        yield mount()
 
     boot = PlacingBoot(tmp_path / "esp")
     payload = RootfsPayload(

@@ -110,12 +110,17 @@ def test_a_boot_partition_without_config_is_given_up(device: RaspberryDevice) ->
     assert device.power_on() == A
 
 
+def try_out(device: RaspberryDevice) -> None:
+    install(device)
+    device.power_on()
+
+
 CALLS: Mapping[str, tuple[Callable[[RaspberryDevice], object], Callable[[Bootloader], None]]] = {
     "forbid": (lambda device: device.loader.confirm(A), lambda loader: loader.forbid(B)),
     "activate": (lambda device: device.loader.forbid(B), lambda loader: loader.activate(B)),
-    "confirm": (lambda device: (install(device), device.power_on()), lambda loader: loader.confirm(B)),
+    "confirm": (try_out, lambda loader: loader.confirm(B)),
     "restore before the restart": (install, lambda loader: loader.restore(A)),
-    "restore in the trial": (lambda device: (install(device), device.power_on()), lambda loader: loader.restore(A)),
+    "restore in the trial": (try_out, lambda loader: loader.restore(A)),
 }
 
 

@@ -4,6 +4,7 @@ import asyncio
 import fcntl
 import json
 import os
+import pwd
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from bistable.client.maps import MapError
 from bistable.client.model import Point
 
 ERROR = names.ERROR_PREFIX
+ME = f"user {pwd.getpwuid(os.getuid()).pw_name}"
 
 
 def ok(reply: Message) -> list[Any]:
@@ -46,7 +48,7 @@ def refused(reply: Message) -> tuple[str, str]:
             ("install", "/media/a.mender", "j-1", (Point.REBOOT,)),
             ["update-of-j-1"],
         ),
-        ("Pause", "ass", [["reboot", "install"], "u1"], ("pause", (Point.INSTALL, Point.REBOOT), "u1"), []),
+        ("Pause", "ass", [["reboot", "install"], "u1"], ("pause", (Point.INSTALL, Point.REBOOT), "u1", ME), []),
         ("Continue", "ssb", ["u1", "reboot", False], ("proceed", "u1", Point.REBOOT, False), []),
         ("Continue", "ssb", ["", "commit", True], ("proceed", "", Point.COMMIT, True), []),
         ("Abort", "ss", ["u1", " not today "], ("abort", "u1", "not today"), []),

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pwd
 import signal
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from bistable.client.errors import ClientError, NothingToDoError
 from bistable.client.maps import MapError
 from bistable.client.model import Point
 
+ME = f"user {pwd.getpwuid(os.getuid()).pw_name}"
 HELD_VIEW = View(
     state="paused-before-reboot", update_id="u1", artifact="r2", held_at="reboot", held_by=("kiosk: busy",)
 )
@@ -205,10 +207,10 @@ asyncio.run(serve())
     [
         (["check"], ("check",)),
         (["send-inventory"], ("send_inventory",)),
-        (["pause"], ("pause", tuple(Point), "")),
+        (["pause"], ("pause", tuple(Point), "", ME)),
         (
             ["pause", "--point", "reboot", "--point", "install", "--update", "u1"],
-            ("pause", (Point.INSTALL, Point.REBOOT), "u1"),
+            ("pause", (Point.INSTALL, Point.REBOOT), "u1", ME),
         ),
         (["continue"], ("proceed", "", Point.REBOOT, False)),
         (["continue", "--point", "commit", "--force", "--update", "u1"], ("proceed", "u1", Point.COMMIT, True)),

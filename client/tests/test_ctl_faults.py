@@ -59,7 +59,7 @@ def unchanged(bench: Bench) -> None:
     """See that slot a runs as before, and will at the next boot."""
     status = bench.status()
     assert status["slots"]["running"] == status["slots"]["next"] == "a"
-    assert bench.whole(bench.running())
+    assert bench.whole(bench.booted())
     assert bench.reboot() == "a"
 
 
@@ -68,7 +68,7 @@ def usable(bench: Bench) -> None:
     bench.must("install", bench.rootfs("release-9"))
     bench.reboot()
     bench.must("commit")
-    assert bench.content(bench.running()) == image("release-9")
+    assert bench.content(bench.booted()) == image("release-9")
 
 
 def until(condition: Callable[[], object], process: "subprocess.Popen[str]") -> None:
@@ -113,7 +113,7 @@ def test_a_full_data_partition_is_told_before_anything_is_done(bench: Bench, sma
     filler = fill(small)
     fails(bench, "install", bench.rootfs("release-1"))
     unchanged(bench)
-    assert bench.content(bench.running()) == image("release-0")
+    assert bench.content(bench.booted()) == image("release-0")
     filler.unlink()
     usable(bench)
 

@@ -242,9 +242,9 @@ def test_a_pause_that_is_asked_for_during_the_download_holds(stations: Stations)
     with station.meeting("Download") as go_on:
         running = station.serve()
         station.until(lambda view: view.state == "download")
-        running.run(running.service.pause([Point.INSTALL, Point.COMMIT], ""))
+        running.run(running.service.pause([Point.INSTALL, Point.COMMIT], "", who="user kiosk"))
         go_on()
-    assert station.until_held(Point.INSTALL).held_by == ("an operator: asked for a pause",)
+    assert station.until_held(Point.INSTALL).held_by == ("user kiosk: asked for a pause",)
     running.run(running.service.proceed("", Point.COMMIT, force=False))
     running.run(running.service.proceed("", Point.INSTALL, force=False))
     # The pause before the commit was taken back before it came to it.

@@ -9,7 +9,8 @@ import pytest
 from client_device import BROKEN, NEW, OLD, A, B, Loss, Recorder, When
 from client_rig import HALF_PROVIDES, NEW_PROVIDES, OLD_PROVIDES, VALID_STATUSES, Rig, Scenario
 
-from bistable.client.deployment.engine import ENDING, WAY_BACK
+from bistable.client.deployment.endings import WAY_BACK
+from bistable.client.deployment.engine import ENDING
 from bistable.client.machine import Mark, Record, State
 from bistable.client.model import Mode, Point, RebootNeed
 

@@ -1,6 +1,6 @@
 """Broken bodies are continued where they stopped, on any server that has the same one, and never mixed with another."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from client_http import (
@@ -344,6 +344,10 @@ def test_any_faults_of_two_servers_do_not_show(
 ) -> None:
     for each, first in ((site, True), (mirror, False)):
         each.etag = '"one"' if strong else None
-        kinds = {"drop": dropping, "whole": dropping_whole, "busy": lambda _: saying(503)}
+        kinds: dict[str, Callable[[int], Answer]] = {
+            "drop": dropping,
+            "whole": dropping_whole,
+            "busy": lambda _: saying(503),
+        }
         each.answers = [kinds[kind](at) for where, kind, at in faults if where is first]
     assert read_all(site, mirror) == CONTENT

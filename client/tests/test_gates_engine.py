@@ -43,7 +43,7 @@ class GatedRig(Rig):
     """A device whose gates are the real ones."""
 
     inhibited: dict[Point, list[Holder]] = field(default_factory=dict)
-    sends: dict[str, object] | None = None
+    sends: dict[str, str] | None = None
     """States of the map that the server has for the deployment."""
     maps: KeptMaps = field(init=False)
     pauses: KeptPauses = field(init=False)
@@ -69,7 +69,7 @@ class GatedRig(Rig):
     def _ask_server(self, deployment: str) -> None:
         self.recorder.moment("ask server")
         assert self.sends is not None
-        self.maps.set_server(deployment, made(deployment, **self.sends))  # type: ignore[arg-type]
+        self.maps.set_server(deployment, made(deployment, **self.sends))
 
     def begin(self) -> Stand | None:
         return self.do(lambda engine: engine.begin("there", name=DEPLOYMENT, mode=Mode.MANAGED))
@@ -235,7 +235,7 @@ def test_the_whole_way_with_maps_of_the_server(rig: GatedRig) -> None:
         rig.do(Engine.resume)
         assert rig.state() is state, "a continue at the device goes over the server"
         rig.sends = {**rig.sends, PAUSES[state].value: "continue"}
-        rig.maps.set_server(DEPLOYMENT, made(DEPLOYMENT, **rig.sends))  # type: ignore[arg-type]
+        rig.maps.set_server(DEPLOYMENT, made(DEPLOYMENT, **rig.sends))
         reconsider(rig)
     assert seen == [State.PAUSED_INSTALL, State.PAUSED_COMMIT]
     assert rig.results() == ["success"]

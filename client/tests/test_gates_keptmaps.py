@@ -237,11 +237,13 @@ def test_a_power_cut_gives_back_at_most_what_went_by_since_lives_were_written_do
 
 def test_boots_that_are_cut_off_at_once_wear_a_life_down_all_the_same() -> None:
     bench = Bench()
-    bench.start().set_local(text_of(install="pause"))
+    maps = bench.start()
+    maps.set_local(text_of(install="pause"))
     for _ in range(400):
         maps = bench.reboot(10.0)
-    assert maps.look(at()).by[0].until is not None
-    assert maps.look(at()).by[0].until < 20.0
+    until = maps.look(at()).by[0].until
+    assert until is not None
+    assert until < 20.0
 
 
 def test_whoever_waits_as_told_sees_a_map_expire_and_never_waits_in_circles() -> None:

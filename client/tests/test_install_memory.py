@@ -80,7 +80,7 @@ def test_an_image_of_any_size_is_installed_in_little_memory(kind: str, size: int
     for name in "ab":
         with (tmp_path / name).open("wb") as file:
             file.truncate(size + MIB)
-    command = [sys.executable, "-c", INSTALL, tmp_path, skip]
+    command: list[str | Path] = [sys.executable, "-c", INSTALL, tmp_path, skip]
     said = subprocess.run(command, capture_output=True, check=True, text=True, timeout=600).stdout.split()
     assert said[:2] == ["forbidden", "armed"]
     assert int(said[2]) * 1024 < PEAK

@@ -78,7 +78,7 @@ class Loop:
         following = slots["state"][slots["next"]]
         assert following["good"] or following["tries_left"], status
         assert bench.whole(slots["next"]), status
-        assert bench.whole(bench.running())
+        assert bench.whole(bench.booted())
         good = [name for name, slot in slots["state"].items() if slot["good"]]
         assert good, status
         assert all(bench.whole(name) for name in good), status
@@ -106,7 +106,7 @@ class Loop:
     def check(self) -> None:
         """Compare what the device provides with what it holds."""
         bench, provides = self.bench, self.bench.provides()
-        running = bench.content(bench.running())
+        running = bench.content(bench.booted())
         assert provides["rootfs-image.checksum"] == hashlib.sha256(running).hexdigest()
         assert image(provides["rootfs-image.version"]) == running
         target = bench.place / "files/target"
@@ -154,7 +154,7 @@ def run(place: Path, *, seed: int, times: int) -> Counter[str]:
     bench.reboot()
     bench.must("commit")
     loop.check()
-    assert bench.content(bench.running()) == image("release-9")
+    assert bench.content(bench.booted()) == image("release-9")
     return loop.counts
 
 

@@ -63,7 +63,7 @@ def test_every_state_that_does_something_has_a_way_for_its_failure(state: State)
     assert Event.FAILED in ways(state)
 
 
-@pytest.mark.parametrize("state", sorted(IGNORING_ERRORS, key=lambda state: state.value))
+@pytest.mark.parametrize("state", [state for state in State if state in IGNORING_ERRORS])
 def test_a_state_without_a_way_for_its_failure_goes_on_as_if_it_were_done(state: State) -> None:
     assert Event.FAILED not in ways(state)
     assert Event.DONE in ways(state)
@@ -84,7 +84,7 @@ def test_each_point_has_one_gate_and_one_pause() -> None:
     )
 
 
-@pytest.mark.parametrize("state", sorted(BEFORE_INSTALL, key=lambda state: state.value))
+@pytest.mark.parametrize("state", [state for state in State if state in BEFORE_INSTALL])
 @pytest.mark.parametrize("event", [Event.ABORTED, Event.FAILED, Event.LOOPED])
 def test_before_anything_is_installed_an_end_is_clean(state: State, event: Event) -> None:
     if (following := ways(state).get(event)) is not None:
@@ -105,7 +105,7 @@ def test_what_is_permanent_is_never_rolled_back(state: State) -> None:
     assert Event.ABORTED not in ways(state)
 
 
-@pytest.mark.parametrize("state", sorted(ON_TRIAL, key=lambda state: state.value))
+@pytest.mark.parametrize("state", [state for state in State if state in ON_TRIAL])
 def test_a_trial_can_be_aborted_and_fails_into_a_rollback(state: State) -> None:
     assert ways(state)[Event.ABORTED] is State.ROLLBACK
     assert ways(state)[Event.FAILED] is State.ROLLBACK

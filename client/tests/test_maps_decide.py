@@ -334,6 +334,8 @@ def test_the_pool_answers_as_the_model_does(steps: list[tuple[Any, ...]], now: f
                 assert seen == decision
                 assert decision.action.value == model.ask(question, now)
                 assert pool.standing(question, now) in {None, decision}
+            case _:
+                raise AssertionError(step)
     assert {(entry.source.value, entry.control_map.id) for entry in pool.entries.values()} == {
         (one.source.value, one.id) for one in model.maps
     }

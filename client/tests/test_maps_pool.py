@@ -34,7 +34,7 @@ def put(
 
 
 def there(pool: Pool) -> set[tuple[Source, str, int]]:
-    return {tuple(key) for key in pool.entries}
+    return set(pool.entries)
 
 
 def said(pool: Pool, now: float, point: Point = Point.INSTALL) -> Action:
@@ -45,16 +45,16 @@ def said(pool: Pool, now: float, point: Point = Point.INSTALL) -> Action:
 
 
 def test_a_local_map_replaces_the_one_of_the_same_id_and_priority() -> None:
-    pool = put(put(Pool(), made(priority=1, install="pause")), made(priority=2, install="pause"))
-    pool = put(pool, made(priority=1, install="fail"), now=5.0)
+    pool = put(put(Pool(), made(APPLICATION, 1, install="pause")), made(APPLICATION, 2, install="pause"))
+    pool = put(pool, made(APPLICATION, 1, install="fail"), now=5.0)
     assert there(pool) == {(LOCAL, APPLICATION, 1), (LOCAL, APPLICATION, 2)}
     assert said(pool, 6.0) is Action.PAUSE
-    assert said(put(pool, made(priority=2)), 6.0) is Action.FAIL
+    assert said(put(pool, made(APPLICATION, 2)), 6.0) is Action.FAIL
 
 
 def test_a_local_map_without_states_takes_away_that_of_the_same_id_and_priority() -> None:
-    pool = put(put(Pool(), made(priority=1, install="pause")), made(priority=2, install="pause"))
-    assert there(put(pool, made(priority=1, install="continue"))) == {(LOCAL, APPLICATION, 2)}
+    pool = put(put(Pool(), made(APPLICATION, 1, install="pause")), made(APPLICATION, 2, install="pause"))
+    assert there(put(pool, made(APPLICATION, 1, install="continue"))) == {(LOCAL, APPLICATION, 2)}
 
 
 def test_taking_away_what_is_not_there_changes_nothing() -> None:

@@ -28,7 +28,7 @@ def modules(request: pytest.FixtureRequest) -> Path:
 
 def generate(kind: str, place: Path, *words: str | Path) -> Path:
     path = place / f"{kind}.mender"
-    options = ["-n", "release-1", "-t", "board", "-o", path]
+    options: list[str | Path] = ["-n", "release-1", "-t", "board", "-o", path]
     call("sh" if kind == "single-file" else "bash", GENERATORS / f"{kind}-artifact-gen", *options, *words, cwd=place)
     return path
 

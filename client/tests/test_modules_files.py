@@ -3,6 +3,7 @@
 import io
 import shutil
 import tarfile
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -29,7 +30,7 @@ def tar_of(files: dict[str, bytes], mode: int = 0o755) -> bytes:
     return out.getvalue()
 
 
-class Target:
+class Target(ABC):
     """A place on the device, a module that changes what is there, and what is there before and after."""
 
     def __init__(self, place: Path, module: Path, *, existed: bool) -> None:
@@ -44,10 +45,13 @@ class Target:
             self.make_old()
         self.old = self.snapshot()
 
+    @abstractmethod
     def make_old(self) -> None: ...
 
+    @abstractmethod
     def payload_files(self) -> Mapping[str, bytes]: ...
 
+    @abstractmethod
     def is_new(self) -> bool: ...
 
     def snapshot(self) -> dict[str, object]:

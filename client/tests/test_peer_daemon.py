@@ -45,10 +45,10 @@ def played(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     require_namespaces()
     place = tmp_path_factory.mktemp("pairs")
     names = [
-        item.callspec.params["name"]
+        str(item.callspec.params["name"])
         for item in request.session.items
         if isinstance(item, pytest.Function)
-        and item.fspath == request.fspath
+        and item.path == request.path
         and hasattr(item, "callspec")
         and not any(mark.name == "skip" for mark in item.iter_markers())
     ]

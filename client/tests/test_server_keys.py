@@ -28,7 +28,7 @@ RSA = rsa.generate_private_key(public_exponent=65537, key_size=3072)
 EC = ec.generate_private_key(ec.SECP256R1())
 ED = ed25519.Ed25519PrivateKey.generate()
 MADE: dict[str, PrivateKeyTypes] = {"rsa": RSA, "ec": EC, "ed25519": ED}
-FORMS = {
+FORMS: dict[str, tuple[PrivateKeyTypes, PrivateFormat]] = {
     "rsa in PKCS#1": (RSA, PrivateFormat.TraditionalOpenSSL),
     "rsa in PKCS#8": (RSA, PrivateFormat.PKCS8),
     "ec in SEC1": (EC, PrivateFormat.TraditionalOpenSSL),

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from client_answers import dropping, garbage, page, refusing, saying
@@ -31,7 +32,7 @@ def other() -> Iterator[FakeServer]:
         yield found
 
 
-def device(*servers: FakeServer | str, key: DeviceKey, **more: object) -> Client:
+def device(*servers: FakeServer | str, key: DeviceKey, **more: Any) -> Client:
     return client_of(*servers, key=key, **more)
 
 

@@ -401,8 +401,10 @@ def test_a_server_may_ask_who_connects(authority: Authority, key: DeviceKey) -> 
     context = authority.context(authority.issue("asks"), clients=authority.path)
     mine = authority.issue("device")
     with FakeServer(context=context) as server:
-        known = {"certificate": mine.certificate, "certificate_key": mine.key, "ca_file": authority.path}
-        assert ask(client_of(server, key=key, **known)).status == 204
+        known = client_of(
+            server, key=key, certificate=mine.certificate, certificate_key=mine.key, ca_file=authority.path
+        )
+        assert ask(known).status == 204
         with pytest.raises(TransientServerError):
             ask(client_of(server, key=key, ca_file=authority.path))
 

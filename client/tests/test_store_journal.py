@@ -5,7 +5,7 @@ What was written to a file since its last sync may have arrived, or not, or in p
 
 import random
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -75,12 +75,22 @@ class RecordedFile(apsw.VFSFile):
         super().xSync(flags)
 
 
-STEPS = [
+def commit(store: Store) -> None:
+    store.replace_provides({"artifact_name": "release-2"})
+    store.save_record("after-commit")
+
+
+def end(store: Store) -> None:
+    store.add_history(ENDED)
+    store.remove_record()
+
+
+STEPS: list[Callable[[Store], None]] = [
     lambda store: store.replace_provides({"artifact_name": "release-1", "kept": "yes"}),
     lambda store: store.save_record("download"),
     lambda store: store.save_record("commit " + "x" * 5000),
-    lambda store: (store.replace_provides({"artifact_name": "release-2"}), store.save_record("after-commit")),
-    lambda store: (store.add_history(ENDED), store.remove_record()),
+    commit,
+    end,
     lambda store: store.keep_value("settled", "1"),
 ]
 
@@ -95,11 +105,11 @@ def recorded(directory: Path) -> tuple[Log, list[Any]]:
     connection.execute("PRAGMA journal_mode = TRUNCATE")
     migrate(connection)  # type: ignore[arg-type]
     store = Store(connection, directory / FILE_NAME)  # type: ignore[arg-type]
-    states = [((None, {}, [], None))]
+    states: list[Any] = [(None, {}, [], None)]
     log.done.append(len(log.ops))
     for step in STEPS:
         with store.transaction():
-            step(store)  # type: ignore[no-untyped-call]
+            step(store)
         states.append(content(store))
         log.done.append(len(log.ops))
     store.close()
