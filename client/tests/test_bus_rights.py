@@ -313,6 +313,11 @@ def test_root_and_the_user_of_the_daemon_are_trusted(uid: int, trusted: bool) ->
     assert Caller(name=":1.1", uid=uid, interactive=False).trusted is trusted
 
 
+@pytest.mark.parametrize(("uid", "shown"), [(0, "user root"), (987654, "user 987654")])
+def test_a_caller_is_shown_as_a_user_also_if_nobody_knows_the_name(uid: int, shown: str) -> None:
+    assert Caller(name=":1.1", uid=uid, interactive=False).shown == shown
+
+
 async def _own(peer: Peer, name: str) -> Message:
     driver = {"destination": names.DRIVER, "path": names.DRIVER_PATH, "interface": names.DRIVER}
     return await peer.ask("RequestName", "su", name, 4, **driver)

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import pwd
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
@@ -53,6 +54,14 @@ class Caller:
     def trusted(self) -> bool:
         """Whether it is root, or the user as whom this service runs: that one could do as it likes anyway."""
         return self.uid in {0, os.geteuid()}
+
+    @property
+    def shown(self) -> str:
+        """Who it is, in a few words: the user, whatever program it used."""
+        try:
+            return f"user {pwd.getpwuid(self.uid).pw_name}"
+        except KeyError:
+            return f"user {self.uid}"
 
 
 async def identify(connection: Connection, name: str, *, interactive: bool) -> Caller:

@@ -107,8 +107,11 @@ class Service(Protocol):
         """Begin an update with an artifact; the same `job` again is the same update. Return its id at once."""
         ...
 
-    async def pause(self, points: Sequence[Point], update_id: str) -> None:
-        """Hold the update in progress at these points until `proceed`; an empty id means whichever it is."""
+    async def pause(self, points: Sequence[Point], update_id: str, *, who: str) -> None:
+        """Hold the update in progress at these points until `proceed`; an empty id means whichever it is.
+
+        `who` is shown as the one who holds it.
+        """
         ...
 
     async def proceed(self, update_id: str, point: Point, *, force: bool) -> None:

@@ -118,8 +118,8 @@ class UpdatesObject:
         stops = [_point(one) for one in _option(options, "stops", "as", [])]
         return Answer(body=[await self._service.install(where, job or str(uuid.uuid4()), stops)])
 
-    async def _pause(self, _caller: Caller, points: Sequence[str], update_id: str) -> Answer:
-        await self._service.pause(_points(points), _identifier(update_id))
+    async def _pause(self, caller: Caller, points: Sequence[str], update_id: str) -> Answer:
+        await self._service.pause(_points(points), _identifier(update_id), who=caller.shown)
         return Answer()
 
     async def _continue(self, _caller: Caller, update_id: str, point: str, force: bool) -> Answer:

@@ -399,11 +399,11 @@ class DaemonService:
         finally:
             self._coming = ""
 
-    async def pause(self, points: Sequence[Point], update_id: str) -> None:
+    async def pause(self, points: Sequence[Point], update_id: str, *, who: str) -> None:
         """Hold the update in progress at points."""
         record = self._require(update_id, "pause", hint="inhibit holds those to come")
         # Not in the worker: what is to be held may be at work there.
-        pause = Pause(who="an operator", why="asked for a pause")
+        pause = Pause(who=who, why="asked for a pause")
         opened = {point for point in record.passes if point is not PAUSES.get(record.state)}
         self._made.holding.pauses.ask(points, record.id, pause, opened=opened)
         self._look()
