@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import pwd
 import shutil
 import signal
 import subprocess
@@ -23,6 +24,9 @@ from bistable.client.model import Point
 
 DIST = Path(__file__).parent.parent / "dist"
 POLICIES = DIST / "dbus-1/system.d"
+
+ME = f"user {pwd.getpwuid(os.getuid()).pw_name}"
+"""As whom the service shows who calls it here."""
 
 T = TypeVar("T")
 

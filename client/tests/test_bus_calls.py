@@ -4,12 +4,11 @@ import asyncio
 import fcntl
 import json
 import os
-import pwd
 from pathlib import Path
 from typing import Any
 
 import pytest
-from client_bus import Peer, Served, with_server
+from client_bus import ME, Peer, Served, with_server
 from dbus_fast import Message, MessageFlag, MessageType, Variant
 
 from bistable.artifact.errors import RejectedError
@@ -22,7 +21,6 @@ from bistable.client.maps import MapError
 from bistable.client.model import Point
 
 ERROR = names.ERROR_PREFIX
-ME = f"user {pwd.getpwuid(os.getuid()).pw_name}"
 
 
 def ok(reply: Message) -> list[Any]:

@@ -2,7 +2,6 @@
 
 import json
 import os
-import pwd
 import signal
 import subprocess
 import sys
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import pytest
-from client_bus import Bus, FakeService, Grant, running_bus, server_in_thread
+from client_bus import ME, Bus, FakeService, Grant, running_bus, server_in_thread
 
 from bistable.client.bus.client import UpdatesClient
 from bistable.client.bus.events import CHANGED, ENDED, HELD, STARTED, STATE_CHANGED, STOPPED, BusEvent
@@ -25,7 +24,6 @@ from bistable.client.errors import ClientError, NothingToDoError
 from bistable.client.maps import MapError
 from bistable.client.model import Point
 
-ME = f"user {pwd.getpwuid(os.getuid()).pw_name}"
 HELD_VIEW = View(
     state="paused-before-reboot", update_id="u1", artifact="r2", held_at="reboot", held_by=("kiosk: busy",)
 )

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
-from client_bus import Served, as_user, busctl, gdbus_call, with_server
+from client_bus import ME, Served, as_user, busctl, gdbus_call, with_server
 from dbus_fast import MessageType
 
 from bistable.client.bus import names
@@ -28,7 +28,7 @@ MAP = """{"id": "da32f669-e82c-455e-848b-606e0110f0a0", "priority": 0,
             ("install", "/a", "j", (Point.COMMIT,)),
             's "update-of-j"',
         ),
-        (["Pause", "ass", "1", "reboot", ""], ("pause", (Point.REBOOT,), ""), ""),
+        (["Pause", "ass", "1", "reboot", ""], ("pause", (Point.REBOOT,), "", ME), ""),
         (["Continue", "ssb", "", "reboot", "true"], ("proceed", "", Point.REBOOT, True), ""),
         (["Abort", "ss", "u1", "no"], ("abort", "u1", "no"), ""),
         (["Commit"], ("commit",), ""),
