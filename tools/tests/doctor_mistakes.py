@@ -26,14 +26,38 @@ class Mistake:
     change: str
 
 
-def error(text, spoil, what, *, change, found=None, expected=None):
+def error(
+    text: str,
+    spoil: Callable[[Device], object],
+    what: str,
+    *,
+    change: str,
+    found: str | None = None,
+    expected: str | None = None,
+) -> Mistake:
     return Mistake(text=text, spoil=spoil, level=Level.ERROR, what=what, found=found, expected=expected, change=change)
 
 
-def warning(text, spoil, what, *, change, found=None, expected=None):
+def warning(
+    text: str,
+    spoil: Callable[[Device], object],
+    what: str,
+    *,
+    change: str,
+    found: str | None = None,
+    expected: str | None = None,
+) -> Mistake:
     return Mistake(
         text=text, spoil=spoil, level=Level.WARNING, what=what, found=found, expected=expected, change=change
     )
+
+
+def each(*spoils: Callable[[Device], object]) -> Callable[[Device], None]:
+    def spoil(device: Device) -> None:
+        for one in spoils:
+            one(device)
+
+    return spoil
 
 
 def swap(name: str, old: str, new: str) -> Callable[[Device], object]:
@@ -146,10 +170,10 @@ MISTAKES = {
     ),
     "storage: the board was started from its card": error(
         DISK,
-        lambda device: (
-            device.said["blocks"][0].append("mmcblk1|8:0|||9000000||"),
-            device.said["blocks"][0].append("mmcblk1p2|8:2|2|2048|8000000||"),
-            device.swap(MOUNTS, "20 1 179:3 / / ", "20 1 8:2 / / "),
+        each(
+            lambda device: device.said["blocks"][0].append("mmcblk1|8:0|||9000000||"),
+            lambda device: device.said["blocks"][0].append("mmcblk1p2|8:2|2|2048|8000000||"),
+            swap(MOUNTS, "20 1 179:3 / / ", "20 1 8:2 / / "),
         ),
         "not on the storage that board.toml names",
         found="/dev/mmcblk1",
@@ -158,10 +182,7 @@ MISTAKES = {
     ),
     "storage: Linux calls it otherwise": warning(
         DISK,
-        lambda device: (
-            device.swap("blocks", "mmcblk2", "mmcblk0"),
-            device.swap("links", "mmcblk2", "mmcblk0"),
-        ),
+        each(swap("blocks", "mmcblk2", "mmcblk0"), swap("links", "mmcblk2", "mmcblk0")),
         "there is no /dev/mmcblk2",
         found="the running system is on /dev/mmcblk0",
         change=r"\[storage\] device",
@@ -339,9 +360,9 @@ MISTAKES = {
     ),
     "boot files: an old boot script": error(
         DISK,
-        lambda device: (
-            device.boot.update({"boot.scr": bytes(72) + b"echo old"}),
-            device.swap(MOUNTS, "21 20 0:5 ", "22 20 179:1 / /media/boot ro - vfat x ro\n21 20 0:5 "),
+        each(
+            lambda device: device.boot.update({"boot.scr": bytes(72) + b"echo old"}),
+            swap(MOUNTS, "21 20 0:5 ", "22 20 179:1 / /media/boot ro - vfat x ro\n21 20 0:5 "),
         ),
         "boot.scr on the boot partition is not that of the board",
         change=r"rendered/boot/boot\.cmd .* as `bistable image files` makes it",

@@ -4,19 +4,19 @@ import json
 import re
 import shlex
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bistable.tools.bench.console import Console
-from bistable.tools.bench.device import Answer
 from bistable.tools.bench.errors import CommandError, LateError
+from bistable.tools.bench.shell import Answer
 from bistable.tools.board.load import parse_board
 from bistable.tools.board.model import Board, Flow
-from bistable.tools.bringup.suite import CASES, Journal, Place, PlaceKind, Subject, Wishes, run_suite
-from bistable.tools.bringup.suite.changes import Put
+from bistable.tools.bringup.suite import CASES, Journal, Place, PlaceKind, Subject, SuiteResult, Wishes, run_suite
+from bistable.tools.bringup.suite.changes import Change
 from bistable.tools.bringup.suite.flows import FLOWS
 
 BOARD = """
@@ -126,7 +126,7 @@ class Line(Console):
         self.sent.append(line)
 
     @contextmanager
-    def tolerating(self, *deaths: str):
+    def tolerating(self, *deaths: str) -> Iterator[None]:
         """Count how many tolerate something."""
         self.tolerated += 1
         yield
@@ -139,14 +139,14 @@ class Shelf:
     can_change = True
 
     def __init__(self) -> None:
-        self.changes: dict[str, tuple[Put, ...]] = {}
+        self.changes: dict[str, tuple[Change, ...]] = {}
         self.stalled: str | None = None
         self.reached = False
 
     def has(self, path: str) -> bool:
         return path != "/etc/systemd/system"
 
-    def offer(self, name: str, *changes: Put) -> str:
+    def offer(self, name: str, *changes: Change) -> str:
         self.changes[name] = changes
         return f"http://10.0.2.2:1/{name}.mender"
 
@@ -183,7 +183,7 @@ class SimulatedBoard:
         self.installs = self.boots = 0
         self.committed = False
         """Since the last boot."""
-        self.broken: dict[str, tuple[Put, ...]] = {}
+        self.broken: dict[str, tuple[Change, ...]] = {}
         self.installed_at = 0
         self.durable = deepcopy(self.memory)
 
@@ -321,7 +321,7 @@ class SimulatedBoard:
         self.env.order, self.tryboot = [keep], False
         self.env.good &= {keep}
 
-    def _install(self, url: str) -> tuple[int, dict]:
+    def _install(self, url: str) -> tuple[int, dict[str, object]]:
         name = url.rsplit("/", 1)[-1].removesuffix(".mender")
         self._recover()
         if not self.env.seen and "mark-ignored" not in self.faults and self.flow is not Flow.CUSTOM:
@@ -351,7 +351,7 @@ class SimulatedBoard:
     def tries(self) -> int:
         return self.board.boot.tries if self.facts.counts else 1
 
-    def _commit(self) -> tuple[int, dict]:
+    def _commit(self) -> tuple[int, dict[str, object]]:
         self._recover()
         update = self.update
         if update is None or self.running != update.target:
@@ -366,7 +366,7 @@ class SimulatedBoard:
         self._end("success")
         return 0, {"result": "success", "error": None}
 
-    def _undo(self, result: str) -> tuple[int, dict]:
+    def _undo(self, result: str) -> tuple[int, dict[str, object]]:
         update = self.update
         if update is None:
             return 2, {"error": {"code": "no-update", "what": "there is none"}}
@@ -377,7 +377,7 @@ class SimulatedBoard:
         self._end(result)
         return 0, {"result": result, "error": None}
 
-    def _status(self) -> dict:
+    def _status(self) -> dict[str, object]:
         env = self.env
         counts = self.facts.counts
         state = {
@@ -402,8 +402,8 @@ class SimulatedBoard:
             "last": None if self.last is None else {"artifact": self.last[0], "result": self.last[1]},
         }
 
-    def _doctor(self) -> tuple[int, dict]:
-        found = []
+    def _doctor(self) -> tuple[int, dict[str, object]]:
+        found: list[dict[str, str | None]] = []
         if not self.env.seen and self.flow is not Flow.CUSTOM:
             what = "cannot rely on the boot loader's environment"
             found.append({"area": "boot loader", "grade": "bad", "what": what, "hint": "name the same place"})
@@ -489,7 +489,8 @@ class SimulatedBoard:
                 return self._undo("rolled-back")
             case ["abort", "--reason", _why]:
                 return self._undo("aborted")
-        raise AssertionError(f"a simulated client knows no {words}")
+            case _:
+                raise AssertionError(f"a simulated client knows no {words}")
 
 
 def run_on(
@@ -499,9 +500,9 @@ def run_on(
     kind: PlaceKind = PlaceKind.QEMU,
     cases: tuple[str, ...] = tuple(CASES),
     cuts: int = 5,
-    change=lambda board: board,
+    change: Callable[[Board], Board] = lambda board: board,
     shelf: Shelf | None = None,
-):
+) -> SuiteResult:
     """Run the suite on a simulated board with these faults, and return what came of it."""
     board, shelf = change(board_of(flow)), shelf or Shelf()
     device = SimulatedBoard(board, shelf, folder / "console.log", frozenset(faults))

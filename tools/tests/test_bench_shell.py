@@ -18,7 +18,7 @@ BOOT = "echo 'U-Boot 2026.01 (Jan 01 2026)'; echo '## Loading kernel'; echo '[  
 
 
 @SHELLS
-def test_a_prompt_after_a_boot_is_taken_over_and_commands_give_output_and_status(shell, tmp_path):
+def test_a_prompt_after_a_boot_is_taken_over_and_commands_give_output_and_status(shell: str, tmp_path: Path) -> None:
     with on_terminal(f"{BOOT} exec env {shell}", tmp_path) as console:
         it = Shell(console)
         it.attach()
@@ -30,7 +30,7 @@ def test_a_prompt_after_a_boot_is_taken_over_and_commands_give_output_and_status
 
 
 @SHELLS
-def test_a_message_of_the_kernel_right_after_the_prompt_does_not_hide_it(shell, tmp_path):
+def test_a_message_of_the_kernel_right_after_the_prompt_does_not_hide_it(shell: str, tmp_path: Path) -> None:
     with on_terminal(f"printf '\\r\\n/ # {KERNEL}\\r\\n'; exec env {shell.replace('# ', '> ')}", tmp_path) as console:
         it = Shell(console)
         it.attach()
@@ -38,7 +38,7 @@ def test_a_message_of_the_kernel_right_after_the_prompt_does_not_hide_it(shell, 
 
 
 @SHELLS
-def test_a_shell_that_says_that_it_is_ready_is_taken_over(shell, tmp_path):
+def test_a_shell_that_says_that_it_is_ready_is_taken_over(shell: str, tmp_path: Path) -> None:
     with on_terminal(f"{BOOT} echo '{SHELL_READY}'; exec env {shell}", tmp_path) as console:
         it = Shell(console)
         it.attach()
@@ -49,7 +49,7 @@ SETS_UP_ITS_LINE = """python3 -c 'import select; select.select([0], [], [], 0.3)
 
 
 @SHELLS
-def test_nothing_is_typed_before_the_shell_that_is_ready_shows_its_prompt(shell, tmp_path):
+def test_nothing_is_typed_before_the_shell_that_is_ready_shows_its_prompt(shell: str, tmp_path: Path) -> None:
     script = f"{BOOT} echo '{SHELL_READY}'; {SETS_UP_ITS_LINE} exec env {shell}"
     with on_terminal(script, tmp_path) as console:
         it = Shell(console)
@@ -58,14 +58,14 @@ def test_nothing_is_typed_before_the_shell_that_is_ready_shows_its_prompt(shell,
 
 
 @SHELLS
-def test_where_a_login_is_asked_for_user_and_password_are_given(shell, tmp_path):
+def test_where_a_login_is_asked_for_user_and_password_are_given(shell: str, tmp_path: Path) -> None:
     with on_terminal(BOOT + GETTY % f"env {shell}", tmp_path) as console:
         it = Shell(console, Login(password=PASSWORD))
         it.attach()
         assert it.run("echo here").output == "here"
 
 
-def test_the_message_about_the_last_login_is_no_question_for_the_next_one(tmp_path):
+def test_the_message_about_the_last_login_is_no_question_for_the_next_one(tmp_path: Path) -> None:
     script = f"{BOOT} echo 'Last login: Thu Nov 26 06:00:00 UTC 2026 on ttyS2'; exec env {BASH}"
     with on_terminal(script, tmp_path) as console:
         it = Shell(console)
@@ -74,18 +74,18 @@ def test_the_message_about_the_last_login_is_no_question_for_the_next_one(tmp_pa
         assert "root: " not in console.text()
 
 
-def test_a_wrong_password_and_a_missing_one_are_the_callers_mistakes(tmp_path):
+def test_a_wrong_password_and_a_missing_one_are_the_callers_mistakes(tmp_path: Path) -> None:
     with on_terminal(GETTY % "sh", tmp_path) as console, pytest.raises(MisuseError, match="takes neither"):
         Shell(console, Login(password="beech")).attach()
     with on_terminal(GETTY % "sh", tmp_path) as console, pytest.raises(MisuseError, match="asks for a password"):
         Shell(console).attach()
 
 
-def test_a_password_is_in_no_representation():
+def test_a_password_is_in_no_representation() -> None:
     assert PASSWORD not in repr(Login(password=PASSWORD))
 
 
-def test_a_command_that_fails_says_what_it_wrote(tmp_path):
+def test_a_command_that_fails_says_what_it_wrote(tmp_path: Path) -> None:
     with on_terminal(f"echo; exec env {ASH}", tmp_path) as console:
         it = Shell(console)
         it.attach()
@@ -103,7 +103,7 @@ def test_a_command_that_fails_says_what_it_wrote(tmp_path):
     ],
     ids=["quotes", "lines", "long", "long lines"],
 )
-def test_a_command_arrives_as_it_is_whatever_is_in_it(command, tmp_path):
+def test_a_command_arrives_as_it_is_whatever_is_in_it(command: str, tmp_path: Path) -> None:
     expected = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True).stdout
     with on_terminal(f"echo; exec env {BASH}", tmp_path) as console:
         it = Shell(console)
@@ -112,7 +112,7 @@ def test_a_command_arrives_as_it_is_whatever_is_in_it(command, tmp_path):
 
 
 @SHELLS
-def test_a_device_that_has_been_on_for_long_is_joined_and_given_back(shell, tmp_path):
+def test_a_device_that_has_been_on_for_long_is_joined_and_given_back(shell: str, tmp_path: Path) -> None:
     with on_terminal(GETTY % f"env {shell}", tmp_path) as console:
         for _ in range(2):
             it = Shell(console, Login(password=PASSWORD))
@@ -125,7 +125,9 @@ def test_a_device_that_has_been_on_for_long_is_joined_and_given_back(shell, tmp_
     assert said == ["dmesg -n 1", f"dmesg -n {before}"] * 2
 
 
-def test_a_shell_that_was_not_given_back_is_joined_all_the_same(tmp_path, monkeypatch):
+def test_a_shell_that_was_not_given_back_is_joined_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("bistable.tools.bench.patience.ANSWER", 0.3)
     with on_terminal(f"echo; exec env {ASH}", tmp_path) as console:
         Shell(console).attach()
@@ -134,7 +136,9 @@ def test_a_shell_that_was_not_given_back_is_joined_all_the_same(tmp_path, monkey
         assert it.run("echo here").output == "here"
 
 
-def test_a_line_on_which_nobody_answers_is_an_error_that_shows_what_was_said(tmp_path, monkeypatch):
+def test_a_line_on_which_nobody_answers_is_an_error_that_shows_what_was_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("bistable.tools.bench.patience.ANSWER", 0.1)
     with (
         on_terminal("stty -echo; echo '=> '; exec sleep 1000", tmp_path) as console,
@@ -143,7 +147,7 @@ def test_a_line_on_which_nobody_answers_is_an_error_that_shows_what_was_said(tmp
         Shell(console).join()
 
 
-def test_a_device_that_dies_on_its_way_to_the_shell_is_not_waited_for(tmp_path):
+def test_a_device_that_dies_on_its_way_to_the_shell_is_not_waited_for(tmp_path: Path) -> None:
     script = "echo 'Kernel panic - not syncing: no init'; exec sleep 1000"
     with on_terminal(script, tmp_path) as console, pytest.raises(DeathError, match="Kernel panic"):
         Shell(console).attach()
@@ -162,7 +166,7 @@ def test_a_device_that_dies_on_its_way_to_the_shell_is_not_waited_for(tmp_path):
         f"/ # {KERNEL}",
     ],
 )
-def test_prompts_of_root_are_known(prompt):
+def test_prompts_of_root_are_known(prompt: str) -> None:
     assert PROMPT.search(f"Last login: today\r\n{prompt}")
 
 
@@ -177,12 +181,12 @@ def test_prompts_of_root_are_known(prompt):
         "u-boot=> ",
     ],
 )
-def test_what_boot_loaders_say_is_taken_for_no_prompt_wherever_they_pause(words):
+def test_what_boot_loaders_say_is_taken_for_no_prompt_wherever_they_pause(words: str) -> None:
     text = f"\r\n{words}"
     assert not any(PROMPT.search(text[:end]) for end in range(len(text) + 1))
 
 
-def test_a_restart_is_seen_by_the_last_words_of_the_kernel_not_by_a_login_that_comes_before(tmp_path):
+def test_a_restart_is_seen_by_the_last_words_of_the_kernel_not_by_a_login_that_comes_before(tmp_path: Path) -> None:
     script = f"printf 'acorn login: \\r\\nreboot: Restarting system\\r\\n'; exec env {ASH}"
     with on_terminal(script, tmp_path) as console:
         it = Shell(console)

@@ -128,7 +128,9 @@ def test_a_vendors_boot_loader_that_nobody_knows_is_refused_by_its_name() -> Non
 def test_what_a_boot_loader_wants_at_each_start_calls_the_handler_where_it_is_installed() -> None:
     made = texts(board(samples.VENDOR))
     unit, handler = made["rendered/nvbootctrl.service"], made["rendered/nvbootctrl"]
-    program, verb = re.search(r"^ExecStart=(\S+) (\S+)$", unit, re.MULTILINE).groups()
+    started = re.search(r"^ExecStart=(\S+) (\S+)$", unit, re.MULTILINE)
+    assert started is not None
+    program, verb = started.groups()
     assert f'handler = "{program}"' in made["rendered/conf.d/40-boot.toml"]
     assert re.search(rf"^ *\S*\b{verb}[^)\n]*\)", handler, re.MULTILINE)
 

@@ -33,7 +33,7 @@ def partition(folder: Path) -> tuple[Path, GrubEnvironment]:
 def test_the_client_reads_a_new_image(tmp_path: Path) -> None:
     _, environment = partition(tmp_path)
     table = parse_table(environment.read(), NAMES, where="the test")
-    assert (table.order, table.good) == (("a",), {"a"})
+    assert (table.order, set(table.good)) == (NAMES[:1], {NAMES[0]})
     assert environment.faults() == ()
 
 

@@ -1,6 +1,7 @@
 """Boot scripts in real boot loaders, case by case, beside what `decide` says of the same bytes."""
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -40,7 +41,7 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("disks")
 
 
-def _rows() -> list[object]:
+def _rows() -> Sequence[object]:
     rows = []
     for case in CASES:
         for loader in case.loaders:

@@ -91,6 +91,7 @@ def test_u_boot_counts_and_falls_back_by_the_scheme_of_mender(
         decision = decide_mender(PLAN, environment(disk))
         boot = start(disk, uboot)
         started.append(boot.started)
+        assert decision.slot is not None
         if decision.slot in kernels:
             assert decision.slot == boot.started, boot.console
         assert known(decision.environment_after, MENDERS) == known(environment(disk), MENDERS), boot.console

@@ -18,6 +18,8 @@ from doctor_mistakes import MISTAKES
 from schemas import validated
 
 from bistable.tools.bench import reaching
+from bistable.tools.bench.errors import MisbehavedError
+from bistable.tools.bench.serial import SerialWire
 from bistable.tools.bench.shell import Login
 
 
@@ -178,7 +180,7 @@ def test_over_a_serial_port_a_shell_is_found_used_and_given_back(tmp_path: Path)
     with a_port(f"env {ASH}; echo it is free again; exec sleep 1000", tmp_path) as port:
         with reaching.over_serial(port, 115200, Login()) as shell:
             assert shell.run("echo here").output == "here"
-        with closing(reaching.SerialWire(port, 115200)) as wire:
+        with closing(SerialWire(port, 115200)) as wire:
             said = b""
             while b"free again" not in said:
                 part = wire.read(20)
@@ -194,7 +196,7 @@ def test_the_log_of_a_device_that_does_not_answer_is_kept_and_named(
     monkeypatch.setattr("bistable.tools.bench.patience.ANSWER", 0.1)
     with (
         a_port("stty -echo; exec sleep 1000", tmp_path) as port,
-        pytest.raises(reaching.MisbehavedError) as failed,
+        pytest.raises(MisbehavedError) as failed,
         reaching.over_serial(port, 115200, Login()),
     ):
         pass

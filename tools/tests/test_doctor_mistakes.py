@@ -14,7 +14,7 @@ from bistable.tools.board.render.layoutfile import rendered_layout
 
 
 @pytest.mark.parametrize("name", MISTAKES)
-def test_a_mistake_is_named_with_what_is_there_what_should_be_and_what_to_change(name):
+def test_a_mistake_is_named_with_what_is_there_what_should_be_and_what_to_change(name: str) -> None:
     mistake = MISTAKES[name]
     of = board(mistake.text)
     device = good_device(of)
@@ -31,7 +31,7 @@ def test_a_mistake_is_named_with_what_is_there_what_should_be_and_what_to_change
         assert findings == (finding,)
 
 
-def test_errors_come_first():
+def test_errors_come_first() -> None:
     of = board(DISK)
     device = good_device(of)
     for name in ("cmdline: an older boot script", "watchdog: another one", "environment: no table", "client: no type"):
@@ -40,7 +40,7 @@ def test_errors_come_first():
     assert levels == [Level.ERROR, Level.ERROR, Level.WARNING, Level.WARNING]
 
 
-def test_what_is_in_the_wrong_place_is_not_held_against_the_boot_loader():
+def test_what_is_in_the_wrong_place_is_not_held_against_the_boot_loader() -> None:
     of = board(DISK)
     device = good_device(of)
     MISTAKES["environment: a wrong offset"].spoil(device)
@@ -49,7 +49,7 @@ def test_what_is_in_the_wrong_place_is_not_held_against_the_boot_loader():
     assert "another place" in finding.what
 
 
-def test_a_device_without_the_client_is_still_compared_with_all_else():
+def test_a_device_without_the_client_is_still_compared_with_all_else() -> None:
     of = board(DISK)
     device = good_device(of)
     MISTAKES["client: not installed"].spoil(device)
@@ -61,7 +61,7 @@ def test_a_device_without_the_client_is_still_compared_with_all_else():
     assert "is not installed" in what
 
 
-def test_without_any_tool_what_cannot_be_seen_is_not_claimed():
+def test_without_any_tool_what_cannot_be_seen_is_not_claimed() -> None:
     of = board(QEMU)
     device = Device()
     device.files = {"/proc/cmdline": good_device(of).files["/proc/cmdline"]}
@@ -70,7 +70,7 @@ def test_without_any_tool_what_cannot_be_seen_is_not_claimed():
     assert any("client is not installed" in what for what in found)
 
 
-def test_a_mbr_disk_is_told_apart_by_numbers_where_nothing_else_tells():
+def test_a_mbr_disk_is_told_apart_by_numbers_where_nothing_else_tells() -> None:
     of = board(DISK, ("[disk]\n", '[disk]\ntable = "mbr"\n'))
     device = good_device(of)
     device.said["links"] = ([], 1)
@@ -81,13 +81,13 @@ def test_a_mbr_disk_is_told_apart_by_numbers_where_nothing_else_tells():
     assert [one.what for one in found] == [f"partition {second.name} lies elsewhere than board.toml says"]
 
 
-def test_what_is_no_answer_at_all_is_an_error_and_not_a_finding():
+def test_what_is_no_answer_at_all_is_an_error_and_not_a_finding() -> None:
     with pytest.raises(MachineError, match="did not understand the commands"):
         diagnosed(board(DISK), Device())
 
 
 @pytest.mark.parametrize("junk", ["", "a|b|c|d|e|f|g", "x" * 10_000, "\x1b[0m\x00|é", "{", "-1|-1|-1|-1|-1|-1|-1"])
-def test_whatever_a_device_says_the_doctor_does_not_fail(junk):
+def test_whatever_a_device_says_the_doctor_does_not_fail(junk: str) -> None:
     for text in (DISK, UBI, VENDOR):
         of = board(text)
         for part in ("said", "files"):

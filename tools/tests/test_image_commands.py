@@ -60,7 +60,7 @@ def test_settings_go_before_the_layout() -> None:
 
 def test_client_keys_and_servers_go_in_by_options(here: Path) -> None:
     (here / "root/usr/lib/python3/dist-packages").mkdir(parents=True)
-    options = [
+    options: list[str | Path] = [
         "--client",
         "own",
         "--start",

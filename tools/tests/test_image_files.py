@@ -125,9 +125,9 @@ def test_slots_and_data_hold_the_same_files(name: str, build_and_write: Make, tm
                 assert in_image(image, f"/{path}").encode() == content
             else:
                 assert f'"{content}"' in call("debugfs", "-R", f"stat /{path}", image)
-        for path in (files / "root").rglob("*"):
-            if path.is_dir():
-                assert "Type: directory" in call("debugfs", "-R", f"stat /{path.relative_to(files / 'root')}", image)
+        for place in (files / "root").rglob("*"):
+            if place.is_dir():
+                assert "Type: directory" in call("debugfs", "-R", f"stat /{place.relative_to(files / 'root')}", image)
         table = in_image(image, "/etc/fstab").splitlines()
         assert table[1:] == (files / "fstab").read_text().splitlines()
     data = take(disk, built, "data", tmp_path / "data")

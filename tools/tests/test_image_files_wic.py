@@ -8,7 +8,8 @@ machine.
 import json
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -123,8 +124,12 @@ filesystem = "ext4"
     return layout(text, data_size="rest", slots_fill="first")
 
 
-LAYOUTS = {
-    **{name: lambda _, name=name: load_layout(name, settings=SMALL) for name in (
+def standard(name: str, _: Path) -> Layout:
+    return load_layout(name, settings=SMALL)
+
+
+LAYOUTS: dict[str, Callable[[Path], Layout]] = {
+    **{name: partial(standard, name) for name in (
         "x86-grub", "x86-systemd-boot", "arm64-uboot", "raspberry-pi", "raspberry-pi-uboot"
     )},
     "mbr of four": lambda _: layout(

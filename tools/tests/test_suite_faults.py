@@ -9,6 +9,7 @@ from suite_boards import Shelf, run_on
 from bistable.artifact.errors import MachineError
 from bistable.tools.board.model import Board, Flow
 from bistable.tools.bringup.suite import CASES, PlaceKind, SuiteResult, Verdict
+from bistable.tools.bringup.suite.changes import Change
 
 CANARY = "canary"
 CUTS = "power-cuts"
@@ -189,7 +190,7 @@ def test_a_new_system_whose_service_would_see_to_its_trial_is_kept_from_that(tmp
         def has(self, path: str) -> bool:
             return True
 
-        def offer(self, name, *changes):
+        def offer(self, name: str, *changes: Change) -> str:
             self.seen += [change.path for change in changes]
             return super().offer(name, *changes)
 
@@ -220,7 +221,7 @@ def test_a_device_that_fetches_nothing_is_told_apart_from_one_that_is_cut_off(tm
 
 def test_what_is_not_the_board_s_fault_stops_the_suite_and_is_not_a_failure(tmp_path: Path) -> None:
     class Full(Shelf):
-        def offer(self, name, *changes):
+        def offer(self, name: str, *changes: Change) -> str:
             raise MachineError("cannot write update.mender: No space left on device")
 
     result = run_on(tmp_path, shelf=Full())
