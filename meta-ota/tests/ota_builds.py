@@ -107,6 +107,8 @@ class Build:
             more = self.folder / "more.conf"
             more.write_text(settings)
             command += ["-R", str(more)]
+        is_root = os.geteuid() == 0
+        user, group = self._user if is_root else (None, None)
         done = subprocess.run(
             command,
             cwd=self.folder,
@@ -117,7 +119,9 @@ class Build:
             text=True,
             check=False,
             timeout=PATIENCE,
-            **({"user": self._user[0], "group": self._user[1], "extra_groups": []} if os.geteuid() == 0 else {}),
+            user=user,
+            group=group,
+            extra_groups=[] if is_root else None,
         )
         if status is not None:
             assert done.returncode == status, done.stdout[-6000:]

@@ -322,6 +322,7 @@ def description(built: Built) -> dict[str, Any]:
 
 
 def partition(built: Built, name: str) -> dict[str, Any]:
+    found: dict[str, Any]
     (found,) = [part for part in description(built)["partitions"] if part["name"] == name]
     return found
 

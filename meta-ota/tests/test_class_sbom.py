@@ -59,8 +59,8 @@ def test_what_is_attested_is_verified_with_the_key_of_the_artifact(bench: Bench)
     made = recipe.path("BISTABLE_ATTESTED") / f"{name}.intoto.jsonl"
     assert made.is_file()
     artifact = recipe.path("DEPLOY_DIR_IMAGE") / name
-    wanted = ["--attestation-file", made, "--require", "spdx", "--key", PUBLIC]
-    command = [TOOLS / "bistable", "artifact", "verify", "--no-progress", *wanted, artifact]
+    wanted = ["--attestation-file", str(made), "--require", "spdx", "--key", str(PUBLIC)]
+    command = [str(TOOLS / "bistable"), "artifact", "verify", "--no-progress", *wanted, str(artifact)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
 

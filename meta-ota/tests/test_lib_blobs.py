@@ -6,6 +6,7 @@ from metaota import blobs, checks
 
 TWO = {"BLOBS": "u-boot.itb:8192 idbloader.img:32", "BLOBS_END_MB": "16"}
 KIB = 1 << 10
+NOTHING: dict[str, int] = {}
 
 
 def said(**changes: str) -> str:
@@ -51,7 +52,7 @@ def test_it_has_to_be_said_where_partitions_begin() -> None:
 def test_what_a_layout_of_your_own_writes_is_its_business() -> None:
     own = values(LAYOUT="/layouts/acorn.toml", BLOBS="spl.bin:1")
     assert checks.mistakes(own) == []
-    assert blobs.misfits(own, {}.get) == []
+    assert blobs.misfits(own, NOTHING.get) == []
 
 
 def test_files_that_end_where_the_next_one_begins_fit() -> None:
@@ -67,6 +68,6 @@ def test_files_that_reach_further_are_told_with_the_room_they_have() -> None:
 
 
 def test_a_file_that_is_not_there_is_told_with_who_should_deploy_it() -> None:
-    (message,) = blobs.misfits(values(BLOBS="a.bin:32", BLOBS_END_MB="1", BLOBS_RECIPES="imx-boot"), {}.get)
+    (message,) = blobs.misfits(values(BLOBS="a.bin:32", BLOBS_END_MB="1", BLOBS_RECIPES="imx-boot"), NOTHING.get)
     assert message.startswith("BISTABLE_BLOBS has a.bin, and there is no such file in DEPLOY_DIR_IMAGE.")
     assert "and is 'imx-boot'" in message

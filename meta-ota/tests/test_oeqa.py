@@ -86,7 +86,9 @@ ANSWERS: dict[str, tuple[int, str]] = {
 Outcome = dict[str, Any]
 
 
-def outcome(folder: Path, series: str, variables: dict[str, str] | None = None, **answers: tuple[int, str]) -> Outcome:
+def outcome(
+    folder: Path, series: str, variables: dict[str, str] | None = None, /, **answers: tuple[int, str]
+) -> Outcome:
     """Run the cases; an answer of the device is named by what it is about."""
     here = sources(series)
     (folder / "ssh.py").write_text(SSH)
