@@ -1,5 +1,7 @@
 """The client on a device that boots: downloads that break off, holds, scripts, modules, refusals, disks with faults."""
 
+from pathlib import Path
+
 import pytest
 
 from bistable.artifact import Extras, InputBytes, Options, module_request, read_signer, rootfs_request, write_artifact
@@ -14,7 +16,7 @@ KINDS = [Kind.X86_64_GRUB, Kind.ARM64_UBOOT]
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=str)
-def test_a_download_goes_on_where_the_connection_broke_off(kind, tmp_path):
+def test_a_download_goes_on_where_the_connection_broke_off(kind: Kind, tmp_path: Path) -> None:
     with bench(kind, tmp_path) as it:
         it.device.boot()
         url = it.offer("release-2")
@@ -28,7 +30,7 @@ def test_a_download_goes_on_where_the_connection_broke_off(kind, tmp_path):
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=str)
-def test_a_hold_before_the_commit_outlives_a_power_cut(kind, tmp_path):
+def test_a_hold_before_the_commit_outlives_a_power_cut(kind: Kind, tmp_path: Path) -> None:
     with bench(kind, tmp_path) as it:
         it.device.boot()
         it.install(it.offer("release-2"), "--stop-before", "commit")
@@ -48,7 +50,7 @@ def test_a_hold_before_the_commit_outlives_a_power_cut(kind, tmp_path):
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=str)
-def test_state_scripts_of_an_artifact_run_on_both_sides_of_the_reboot(kind, tmp_path):
+def test_state_scripts_of_an_artifact_run_on_both_sides_of_the_reboot(kind: Kind, tmp_path: Path) -> None:
     names = (
         "ArtifactInstall_Enter_00",
         "ArtifactInstall_Leave_00",
@@ -71,7 +73,7 @@ def test_state_scripts_of_an_artifact_run_on_both_sides_of_the_reboot(kind, tmp_
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=str)
-def test_an_update_module_changes_one_file_without_a_reboot(kind, tmp_path):
+def test_an_update_module_changes_one_file_without_a_reboot(kind: Kind, tmp_path: Path) -> None:
     files = [
         InputBytes(name="dest_dir", content=b"/data"),
         InputBytes(name="filename", content=b"greeting"),
@@ -91,7 +93,7 @@ def test_an_update_module_changes_one_file_without_a_reboot(kind, tmp_path):
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=str)
-def test_an_image_that_is_larger_than_a_slot_is_refused_and_changes_nothing(kind, tmp_path):
+def test_an_image_that_is_larger_than_a_slot_is_refused_and_changes_nothing(kind: Kind, tmp_path: Path) -> None:
     image = tmp_path / "large.img"
     with bench(kind, tmp_path) as it:
         with image.open("wb") as file:
@@ -114,10 +116,11 @@ def test_an_image_that_is_larger_than_a_slot_is_refused_and_changes_nothing(kind
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=str)
-def test_a_disk_that_cannot_be_written_fails_the_update_and_not_the_device(kind, tmp_path):
+def test_a_disk_that_cannot_be_written_fails_the_update_and_not_the_device(kind: Kind, tmp_path: Path) -> None:
     with bench(kind, tmp_path) as it:
         slot = it.rig.geometry.partition("rootfs-b")
         it.machine.power_off()
+        assert it.disk is not None
         # In the second half of the slot: much is written before.
         broken = failing(it.disk, first_sector=(slot.start + slot.size // 2) // 512, sectors=256)
         it.machine.power_on(broken)

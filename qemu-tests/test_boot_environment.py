@@ -1,23 +1,27 @@
 """The boot loader's environment, damaged in every way that matters: a slot that is good still boots."""
 
+from pathlib import Path
+
 import pytest
 
 from bistable.qemu.kinds import Kind
 from bistable.tools.boot import decide
-from boot_bench import bench
+from bistable.tools.boot.decide import CopyState
+from boot_bench import Bench, bench
 
 pytestmark = [pytest.mark.boots, pytest.mark.slow]
 KINDS = [Kind.X86_64_GRUB, Kind.ARM64_UBOOT]
 
 
-def copies(it):
+def copies(it: Bench) -> tuple[CopyState, ...]:
     """What the environment's partition holds, as the product itself reads it."""
     return decide(it.rig.plan, it.partition("boot-env")).copies
 
 
-def damage(it, number):
+def damage(it: Bench, number: int) -> None:
     """Turn over the bits of one byte that counts in a copy."""
     place = it.rig.plan.environment
+    assert place is not None
     offset = place.offsets[number] + 30
     old = it.partition("boot-env")[offset]
     it.overwrite("boot-env", offset, bytes([old ^ 0xFF]))
@@ -25,7 +29,7 @@ def damage(it, number):
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=str)
-def test_a_machine_boots_its_good_slot_whichever_copies_are_damaged(kind, tmp_path):
+def test_a_machine_boots_its_good_slot_whichever_copies_are_damaged(kind: Kind, tmp_path: Path) -> None:
     with bench(kind, tmp_path) as it:
         assert it.machine.is_on
         it.device.boot()
@@ -59,7 +63,7 @@ def test_a_machine_boots_its_good_slot_whichever_copies_are_damaged(kind, tmp_pa
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=str)
-def test_a_machine_boots_with_an_environment_that_was_erased(kind, tmp_path):
+def test_a_machine_boots_with_an_environment_that_was_erased(kind: Kind, tmp_path: Path) -> None:
     with bench(kind, tmp_path) as it:
         assert it.machine.is_on
         it.device.boot()

@@ -4,19 +4,20 @@ import shutil
 import stat
 import subprocess
 import threading
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 import pytest
 
 from bistable.artifact.errors import MachineError
 from bistable.qemu import cache
-from bistable.qemu.disks import failing, plain
+from bistable.qemu.disks import Disk, failing, plain
 from bistable.qemu.rig import copy_sparse
 from bistable.qemu.rootfs import cpio
 from bistable.qemu.rootfs.kernel import Kernel, loading_order
 
 
-def test_an_archive_for_the_kernel_is_one_for_other_programs_too_and_always_the_same(tmp_path):
+def test_an_archive_for_the_kernel_is_one_for_other_programs_too_and_always_the_same(tmp_path: Path) -> None:
     if shutil.which("bsdtar") is None:
         pytest.skip("bsdtar is not installed (package libarchive-tools)")
     files = {
@@ -36,8 +37,8 @@ def test_an_archive_for_the_kernel_is_one_for_other_programs_too_and_always_the_
     assert (out / "lib/odd").read_bytes() == b"123"
 
 
-def test_modules_are_loaded_after_those_that_they_need(tmp_path):
-    def module(name, *needed):
+def test_modules_are_loaded_after_those_that_they_need(tmp_path: Path) -> None:
+    def module(name: str, *needed: str) -> Path:
         path = tmp_path / f"{name}.ko"
         path.write_bytes(b"\x7fELF\0license=GPL\0depends=" + ",".join(needed).encode() + b"\0name=x\0")
         return path
@@ -50,11 +51,11 @@ def test_modules_are_loaded_after_those_that_they_need(tmp_path):
     assert loading_order(kernel, ["disk", "built-in"]) == ["ring", "bus", "disk"]
 
 
-def test_what_is_kept_is_made_once_though_many_want_it(tmp_path, monkeypatch):
+def test_what_is_kept_is_made_once_though_many_want_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(cache.VARIABLE, str(tmp_path))
-    made = []
+    made: list[Path] = []
 
-    def make(path):
+    def make(path: Path) -> None:
         made.append(path)
         path.write_text("content")
 
@@ -67,26 +68,31 @@ def test_what_is_kept_is_made_once_though_many_want_it(tmp_path, monkeypatch):
     assert (tmp_path / "thing" / "key").read_text() == "content"
 
 
-def test_what_could_not_be_made_is_not_kept_and_made_the_next_time(tmp_path, monkeypatch):
+def test_what_could_not_be_made_is_not_kept_and_made_the_next_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv(cache.VARIABLE, str(tmp_path))
 
-    def fail(path):
+    def fail(path: Path) -> None:
         path.write_text("half")
         raise MachineError("cannot")
 
+    def make(path: Path) -> None:
+        path.write_text("whole")
+
     with pytest.raises(MachineError):
         cache.made("thing", "key", fail)
-    assert cache.made("thing", "key", lambda path: path.write_text("whole") and None).read_text() == "whole"
+    assert cache.made("thing", "key", make).read_text() == "whole"
 
 
-def test_only_so_many_of_one_name_are_kept(tmp_path, monkeypatch):
+def test_only_so_many_of_one_name_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(cache.VARIABLE, str(tmp_path))
     for number in range(4):
         cache.made("thing", str(number), lambda path: path.touch(), kept=2)
     assert len([item for item in (tmp_path / "thing").iterdir() if not item.name.startswith(".")]) == 2
 
 
-def test_a_copy_of_a_sparse_file_is_sparse(tmp_path):
+def test_a_copy_of_a_sparse_file_is_sparse(tmp_path: Path) -> None:
     source = tmp_path / "source"
     with source.open("wb") as file:
         file.seek(8 << 20)
@@ -98,12 +104,13 @@ def test_a_copy_of_a_sparse_file_is_sparse(tmp_path):
 
 
 @pytest.mark.parametrize("make", [plain, lambda path: failing(path, first_sector=8)])
-def test_every_kind_of_disk_is_one_that_qemu_can_open(make, tmp_path):
+def test_every_kind_of_disk_is_one_that_qemu_can_open(make: Callable[[Path], Disk], tmp_path: Path) -> None:
     if shutil.which("qemu-storage-daemon") is None:
         pytest.skip("qemu-storage-daemon is not installed (package qemu-utils)")
     image = tmp_path / "image"
     image.write_bytes(bytes(1 << 20))
     arguments = make(image).arguments
-    command = ["qemu-storage-daemon", "--blockdev", *arguments[1:], "--pidfile", tmp_path / "pid", "--daemonize"]
+    pid = tmp_path / "pid"
+    command: list[str | Path] = ["qemu-storage-daemon", "--blockdev", *arguments[1:], "--pidfile", pid, "--daemonize"]
     subprocess.run(command, check=True, timeout=30)
-    subprocess.run(["kill", (tmp_path / "pid").read_text().strip()], check=True, timeout=30)
+    subprocess.run(["kill", pid.read_text().strip()], check=True, timeout=30)

@@ -1,17 +1,19 @@
 """Updates on machines that boot: what is committed stays, what does not come up is rolled back by the boot script."""
 
+from pathlib import Path
+
 import pytest
 
 from bistable.qemu.kinds import Kind
-from bistable.qemu.rig import Put
+from bistable.qemu.rig import Change, Put
 from bistable.tools.bench import patience
-from boot_bench import ANY, HANGS, NO_INIT, NO_KERNEL, PANIC, PANICS, STOPS_FEEDING, bench
+from boot_bench import ANY, HANGS, NO_INIT, NO_KERNEL, PANIC, PANICS, STOPS_FEEDING, Bench, bench
 
 MUST = [Kind.X86_64_GRUB, Kind.ARM64_UBOOT]
 WATCHED = "bistable.watchdog"
 
 
-def rolled_back(it, running, release):
+def rolled_back(it: Bench, running: str, release: str) -> None:
     """The device knows that the update did not come up, and runs what it ran."""
     recovered = it.ctl("recover", allowed=ANY)
     assert (recovered["result"], recovered["error"]["code"]) == ("failure", "not-booted")
@@ -23,7 +25,7 @@ def rolled_back(it, running, release):
 
 @pytest.mark.boots
 @pytest.mark.parametrize("kind", MUST, ids=str)
-def test_an_update_stays_when_it_is_committed_and_a_broken_one_is_rolled_back(kind, tmp_path):
+def test_an_update_stays_when_it_is_committed_and_a_broken_one_is_rolled_back(kind: Kind, tmp_path: Path) -> None:
     with bench(kind, tmp_path) as it:
         # As it comes out of the factory.
         assert it.device.boot() == "a"
@@ -59,7 +61,7 @@ OTHERS = [Kind.ARM64_GRUB, Kind.ARMHF_UBOOT, Kind.X86_64_SYSTEMD_BOOT, Kind.X86_
 @pytest.mark.boots
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", OTHERS, ids=str)
-def test_other_machines_keep_an_update_and_roll_a_broken_one_back_too(kind, tmp_path):
+def test_other_machines_keep_an_update_and_roll_a_broken_one_back_too(kind: Kind, tmp_path: Path) -> None:
     with bench(kind, tmp_path) as it, it.machine.console.tolerating(PANIC):
         assert it.device.boot() == "a"
         assert it.update(it.offer("release-2")) == "b"
@@ -71,7 +73,7 @@ def test_other_machines_keep_an_update_and_roll_a_broken_one_back_too(kind, tmp_
 @pytest.mark.boots
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", MUST, ids=str)
-def test_an_update_that_nobody_commits_is_tried_as_often_as_allowed_and_then_left(kind, tmp_path):
+def test_an_update_that_nobody_commits_is_tried_as_often_as_allowed_and_then_left(kind: Kind, tmp_path: Path) -> None:
     with bench(kind, tmp_path) as it:
         it.device.boot()
         it.install(it.offer("release-2"))
@@ -83,7 +85,7 @@ def test_an_update_that_nobody_commits_is_tried_as_often_as_allowed_and_then_lef
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", MUST, ids=str)
 @pytest.mark.parametrize("change", [NO_INIT, PANICS], ids=["without-init", "panics"])
-def test_a_kernel_that_panics_three_times_is_given_up(kind, change, tmp_path):
+def test_a_kernel_that_panics_three_times_is_given_up(kind: Kind, change: Change, tmp_path: Path) -> None:
     with bench(kind, tmp_path) as it, it.machine.console.tolerating(PANIC):
         it.device.boot()
         it.install(it.offer("release-2", change))
@@ -95,7 +97,7 @@ def test_a_kernel_that_panics_three_times_is_given_up(kind, change, tmp_path):
 @pytest.mark.boots
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", MUST, ids=str)
-def test_a_system_that_hangs_is_given_up_when_somebody_resets_it_three_times(kind, tmp_path):
+def test_a_system_that_hangs_is_given_up_when_somebody_resets_it_three_times(kind: Kind, tmp_path: Path) -> None:
     with bench(kind, tmp_path) as it:
         it.device.boot()
         it.install(it.offer("release-2", HANGS))
@@ -110,7 +112,7 @@ def test_a_system_that_hangs_is_given_up_when_somebody_resets_it_three_times(kin
 @pytest.mark.boots
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", MUST, ids=str)
-def test_a_system_that_hangs_is_given_up_by_the_watchdog(kind, tmp_path):
+def test_a_system_that_hangs_is_given_up_by_the_watchdog(kind: Kind, tmp_path: Path) -> None:
     with bench(kind, tmp_path, arguments=WATCHED) as it:
         it.device.boot()
         it.install(it.offer("release-2", STOPS_FEEDING))
@@ -122,7 +124,7 @@ def test_a_system_that_hangs_is_given_up_by_the_watchdog(kind, tmp_path):
 @pytest.mark.boots
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", MUST, ids=str)
-def test_many_updates_in_a_row_use_the_slots_in_turn(kind, tmp_path):
+def test_many_updates_in_a_row_use_the_slots_in_turn(kind: Kind, tmp_path: Path) -> None:
     with bench(kind, tmp_path) as it:
         it.device.boot()
         slots = []

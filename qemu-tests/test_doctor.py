@@ -1,12 +1,15 @@
 """The doctor looks at real machines over their serial lines: at sound ones, and at ones that are set up wrong."""
 
+from pathlib import Path
+
 import pytest
 
 from bistable.qemu.kinds import HARDWARE, Kind
 from bistable.qemu.rig import layout_text
 from bistable.tools.board.load import parse_board
+from bistable.tools.board.model import Board
 from bistable.tools.bringup.doctor import examine
-from boot_bench import bench
+from boot_bench import Bench, bench
 
 pytestmark = [pytest.mark.boots, pytest.mark.slow]
 
@@ -33,20 +36,20 @@ version = "v2023.01"
 """
 
 
-def board_of(kind, folder):
+def board_of(kind: Kind, folder: Path) -> Board:
     """Return the board that a machine of the harness is."""
     text = layout_text(kind) + ABOUT.format(console=HARDWARE[kind].console)
     return parse_board((text + (UBOOT if "uboot" in kind else "")).encode(), folder / kind.replace("_", "-"))
 
 
-def change(it, path, *edits):
+def change(it: Bench, path: str, *edits: str) -> None:
     """Put a changed copy over a file of the device's root file system, which nobody can write to."""
     it.device.run(f"cp {path} /run/changed && sed -i {' '.join(f'-e {edit!r}' for edit in edits)} /run/changed")
     it.device.run(f"mount --bind /run/changed {path}")
 
 
 @pytest.mark.parametrize("kind", [Kind.ARM64_UBOOT, Kind.X86_64_SYSTEMD_BOOT], ids=str)
-def test_nothing_is_found_on_a_machine_that_is_set_up_right(kind, tmp_path):
+def test_nothing_is_found_on_a_machine_that_is_set_up_right(kind: Kind, tmp_path: Path) -> None:
     with bench(kind, tmp_path) as it:
         it.device.boot()
         found = examine(board_of(kind, tmp_path), it.device)
@@ -54,13 +57,13 @@ def test_nothing_is_found_on_a_machine_that_is_set_up_right(kind, tmp_path):
         assert found.kernel == it.device.run("uname -r").output
 
 
-def test_what_is_set_up_wrong_on_a_machine_is_found_with_what_to_change(tmp_path):
+def test_what_is_set_up_wrong_on_a_machine_is_found_with_what_to_change(tmp_path: Path) -> None:
     kind = Kind.ARM64_UBOOT
     with bench(kind, tmp_path) as it:
         board = board_of(kind, tmp_path)
         it.device.boot()
 
-        def found():
+        def found() -> list[str]:
             return [f"{one.area}: {one.what}" for one in examine(board, it.device).findings]
 
         it.device.run("fw_setenv bistable_seen 0")
@@ -84,7 +87,7 @@ def test_what_is_set_up_wrong_on_a_machine_is_found_with_what_to_change(tmp_path
         assert "mounts: nothing is mounted at /data" in found()
 
 
-def test_a_machine_without_our_client_is_looked_at_all_the_same(tmp_path):
+def test_a_machine_without_our_client_is_looked_at_all_the_same(tmp_path: Path) -> None:
     kind = Kind.ARM64_UBOOT
     with bench(kind, tmp_path) as it:
         it.device.boot()
