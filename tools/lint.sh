@@ -19,6 +19,9 @@ for portion in */bistable; do
     check "mypy $portion" "$BIN/mypy" "$portion"
     check "mypy $portion, as of Python 3.14" "$BIN/mypy" --python-version 3.14 "$portion"
 done
+for tests in */tests qemu-tests; do
+    check "mypy $tests" "$BIN/mypy" "$tests"
+done
 for script in tools/*.py; do
     check "mypy $script" "$BIN/mypy" "$script"
 done
