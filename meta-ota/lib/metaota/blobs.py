@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from metaota.machine import Get
+    from metaota import Get
 
 HEADS = {"gpt": 17, "mbr": 1}
 """KiB from which on the partition table leaves the disk free."""

@@ -12,7 +12,7 @@ from metaota.machine import ARCHITECTURES, EFI_LOADERS, EFI_NAMES, LOADERS, RASP
 from metaota.signing import TOKEN, UNSIGNED
 
 if TYPE_CHECKING:
-    from metaota.machine import Get
+    from metaota import Get
 
 FILESYSTEMS = ("ext4", "squashfs", "erofs")
 EXTRA_FILESYSTEMS = ("ext4", "fat", "none")

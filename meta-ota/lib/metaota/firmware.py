@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from metaota.machine import Get
+    from metaota import Get
 
 LOADER = "raspberry-pi"
 FOLDER = "/boot/firmware"

@@ -11,7 +11,7 @@ from metaota.machine import architecture
 from metaota.sizes import FRONT, extras
 
 if TYPE_CHECKING:
-    from metaota.machine import Get
+    from metaota import Get
 
 
 def render(get: Get) -> str:

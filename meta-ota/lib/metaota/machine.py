@@ -8,11 +8,7 @@ from typing import TYPE_CHECKING
 from metaota import firmware
 
 if TYPE_CHECKING:
-    # Hosts of scarthgap may have Python 3.8; and bitbake takes what it finds in a module for functions.
-    from typing import Callable, Optional
-
-    Get = Callable[[str], Optional[str]]
-    """How the value of a variable is asked for."""
+    from metaota import Get
 
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "arm": "armhf", "riscv64": "riscv64"}
 """TARGET_ARCH -> what layouts of disks call it."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from metaota.signing import words
 
 if TYPE_CHECKING:
-    from metaota.machine import Get
+    from metaota import Get
 
 KEYS = "/etc/bistable/keys"
 UNITS = {"service": "bistabled.service", "timer": "bistable-once.timer", "by-hand": "bistable-recover.service"}

@@ -6,7 +6,7 @@ import shlex
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from metaota.machine import Get
+    from metaota import Get
 
 
 UNSIGNED = "none"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from metaota import firmware
 
 if TYPE_CHECKING:
-    from metaota.machine import Get
+    from metaota import Get
 
 
 COUNTED = ("STORAGE_SIZE_MB", "BOOT_SIZE_MB", "DATA_SIZE_MB", "ERASE_BLOCK_MB")
