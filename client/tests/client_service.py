@@ -329,7 +329,7 @@ identity-programs = ["{self.place}/identity"]
 
 def _waits(service: DaemonService) -> bool:
     """Whether nothing is done or about to be done."""
-    timer = service._timer
+    timer = service._work._timer
     return not service._leading and (timer is None or timer.when() > service._loop.time() + 1)
 
 

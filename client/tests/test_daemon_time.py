@@ -314,7 +314,7 @@ def test_the_end_of_the_service_during_a_call_waits_for_the_call(stations: Stati
         station.until_called(call)
         assert not running.run(running.service.close(0))
         go_on()
-    until(lambda: not running.do(lambda service: service._jobs))
+    until(lambda: not running.do(lambda service: service._work._jobs))
     running.end()
     station.running = None
     station.serve()
@@ -419,7 +419,7 @@ def test_a_store_that_cannot_be_written_is_tried_again(stations: Stations) -> No
     assert running is not None
     with Store.open(station.data) as store, store.transaction():
         running.run(running.service.proceed("", Point.INSTALL, force=True))
-        until(lambda: running.do(lambda service: not service._leading and service._timer is not None))
+        until(lambda: running.do(lambda service: not service._leading and service._work._timer is not None))
     running.put_forward(STORE_PATIENCE)
     assert station.until_over() == "success"
 

@@ -5,20 +5,20 @@ import logging
 import random
 import uuid
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from bistable.artifact.errors import BistableError
 from bistable.client.bus.failures import NotHeldError
 from bistable.client.bus.ports import Held, View
 from bistable.client.config import Loaded
 from bistable.client.daemon.answers import Tokens, describe_ended, describe_maps, describe_token
-from bistable.client.daemon.brake import Brake, StoppingError
+from bistable.client.daemon.brake import Brake
 from bistable.client.daemon.inhibitors import Inhibitors
 from bistable.client.daemon.leader import Holding, Leader
 from bistable.client.daemon.schedule import Schedule
 from bistable.client.daemon.viewer import Viewer, look_at_device
+from bistable.client.daemon.work import Work
 from bistable.client.deployment.device import Device
 from bistable.client.deployment.engine import Stand
 from bistable.client.deployment.pauses import Pause
@@ -29,8 +29,6 @@ from bistable.client.server import Standing, TransientServerError
 from bistable.client.store import Store
 
 log = logging.getLogger(__name__)
-
-T = TypeVar("T")
 
 REBOOT_PATIENCE: Final = 600.0
 """Seconds after which a reboot that was asked for is asked for again."""
@@ -67,13 +65,10 @@ class DaemonService:
 
     def __init__(self, loop: asyncio.AbstractEventLoop, clock: Callable[[], float]) -> None:
         self._loop, self._clock = loop, clock
-        self._worker = ThreadPoolExecutor(1, thread_name_prefix="leader")
-        # A paused update asks a server that may take minutes to fail, and must hear everybody else in the meantime.
-        self._asker = ThreadPoolExecutor(1, thread_name_prefix="asker")
+        self._work = Work(loop)
         self._viewer = Viewer()
         self._tokens = Tokens()
         self._record: Record | None = None
-        self._timer: asyncio.TimerHandle | None = None
         self._told_at = clock()
         """When the server last heard of a pause."""
         self._leading = 0
@@ -84,9 +79,6 @@ class DaemonService:
         self._coming = ""
         """The id of an update that was asked for and is not begun yet."""
         self._device_shown = False
-        self._closing = False
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._jobs: set[asyncio.Future[Any]] = set()
 
     def start(self, made: Made) -> None:
         """Begin the work."""
@@ -94,39 +86,18 @@ class DaemonService:
         self._schedule = made.schedule
         for last in made.store.history()[:1]:
             self._viewer.show(last_result=last.result, last_error=last.error or "")
-        self._spawn(self._lead(made.leader.begin_service))
+        self._work.spawn(self._lead(made.leader.begin_service))
 
     async def close(self, patience: float) -> bool:
         """Stop the work where it is, and return whether it stopped; it goes on when the service starts again."""
-        self._closing = True
         self._made.brake.stop()
-        if self._timer is not None:
-            self._timer.cancel()
-        for thread in (self._worker, self._asker):
-            thread.shutdown(wait=False, cancel_futures=True)
-        at_work = [*self._tasks, *self._jobs]
-        if not at_work:
-            return True
-        _, late = await asyncio.wait(at_work, timeout=patience)
-        return not late
+        return await self._work.close(patience)
 
     def nudge(self, call: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Make a call that nobody waits for: a signal has no answer."""
-        self._spawn(_tolerant(call()))
+        self._work.spawn(_tolerant(call()))
 
     # --- work
-
-    async def _run(self, work: Callable[[], T], thread: ThreadPoolExecutor | None = None) -> T:
-        """Have the worker thread do something, after all it has been given before."""
-        if self._closing:
-            raise asyncio.CancelledError
-        job = self._loop.run_in_executor(thread or self._worker, work)
-        self._jobs.add(job)
-        job.add_done_callback(self._jobs.discard)
-        try:
-            return await job
-        except StoppingError as e:
-            raise asyncio.CancelledError from e
 
     async def _lead(self, work: Callable[[], Stand]) -> None:
         """Do something with the update, then see when to do the next thing."""
@@ -147,7 +118,7 @@ class DaemonService:
         self._changed = False
         self._leading += 1
         try:
-            return await self._run(work)
+            return await self._work.run(work)
         finally:
             self._leading -= 1
 
@@ -187,12 +158,12 @@ class DaemonService:
         """Plan the next look at a paused update."""
         if self._just_started:
             # Nobody knows for how long the service was gone, and what the server has said since.
-            self._set_timer(0.0, lambda: self._spawn(self._refresh()))
+            self._work.set_timer(0.0, lambda: self._work.spawn(self._refresh()))
         elif self._changed:
             # While the worker looked at it.
             self._reconsider()
         elif (wait := self._next_look()) is not None:
-            self._set_timer(wait, lambda: self._spawn(self._refresh()))
+            self._work.set_timer(wait, lambda: self._work.spawn(self._refresh()))
         else:
             self._again(None, self._made.leader.reconsider)
 
@@ -224,9 +195,9 @@ class DaemonService:
             gone = None
             known = record.offered and maps.has_server_map(record.id)
             if known and (at_once or maps.refresh_due(record.id)):
-                gone = await self._run(lambda: self._made.leader.ask_in_pause(record), self._asker)
+                gone = await self._work.run_aside(lambda: self._made.leader.ask_in_pause(record))
             elif tell is not None and tell <= 0:
-                gone = await self._run(lambda: self._made.leader.tell_in_pause(record), self._asker)
+                gone = await self._work.run_aside(lambda: self._made.leader.tell_in_pause(record))
         except StoreError as e:
             log.warning("%s", e.what)
             self._again(STORE_PATIENCE, self._made.leader.reconsider)
@@ -247,7 +218,7 @@ class DaemonService:
         if self._schedule is None:
             return
         due = self._schedule.next_at - self._clock()
-        self._set_timer(max(0.0, due), lambda: self._spawn(self._ask()))
+        self._work.set_timer(max(0.0, due), lambda: self._work.spawn(self._ask()))
         self._viewer.show(next_check=self._schedule.poll_at)
 
     async def _ask(self) -> None:
@@ -267,7 +238,7 @@ class DaemonService:
         """Send the inventory; return whether the server can be asked for an update after that."""
         assert self._schedule is not None
         try:
-            await self._run(lambda: self._made.leader.send_inventory(full=False))
+            await self._work.run(lambda: self._made.leader.send_inventory(full=False))
         except TransientServerError as e:
             self._failed(e)
             return False
@@ -279,22 +250,10 @@ class DaemonService:
 
     def _again(self, seconds: float | None, work: Callable[[], Stand]) -> None:
         """Do something later; with None only when something changes."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if seconds is not None:
-            self._set_timer(seconds, lambda: self._spawn(self._lead(work)))
-
-    def _set_timer(self, seconds: float, then: Callable[[], None]) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        if not self._closing:
-            self._timer = self._loop.call_later(seconds, then)
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = self._loop.create_task(_quietly(work))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        if seconds is None:
+            self._work.clear_timer()
+        else:
+            self._work.set_timer(seconds, lambda: self._work.spawn(self._lead(work)))
 
     # --- what other threads tell
 
@@ -352,10 +311,10 @@ class DaemonService:
             self._record = None
             self._viewer.show_idle(stand.ended, stand.trouble)
         if stand.last is not None or not self._device_shown:
-            self._spawn(self._show_device())
+            self._work.spawn(self._show_device())
 
     async def _show_device(self) -> None:
-        slots, name = await self._run(lambda: look_at_device(self._made.device, self._made.store))
+        slots, name = await self._work.run(lambda: look_at_device(self._made.device, self._made.store))
         self._viewer.show(slots=slots, current_artifact=name)
         self._device_shown = True
 
@@ -371,7 +330,7 @@ class DaemonService:
 
     async def send_inventory(self) -> None:
         """Send the whole inventory now."""
-        await self._run(lambda: self._made.leader.send_inventory(full=True))
+        await self._work.run(lambda: self._made.leader.send_inventory(full=True))
         if self._schedule is not None:
             self._schedule = self._schedule.sent(self._clock(), random.random)
 
@@ -385,7 +344,7 @@ class DaemonService:
             return name
         self._refuse_busy("install")
         self._coming = name
-        self._spawn(self._install(where, name, stops))
+        self._work.spawn(self._install(where, name, stops))
         return name
 
     async def _install(self, where: str, name: str, stops: Sequence[Point]) -> None:
@@ -417,7 +376,7 @@ class DaemonService:
                 raise NotHeldError(f"cannot go on: the update does not wait before the {point.value}")
             pauses.take_back(point, record.id)
             return
-        self._spawn(self._lead(lambda: self._made.leader.proceed(record.id, point, force=force)))
+        self._work.spawn(self._lead(lambda: self._made.leader.proceed(record.id, point, force=force)))
 
     async def abort(self, update_id: str, reason: str) -> None:
         """Stop the update; what was installed is rolled back."""
@@ -425,17 +384,17 @@ class DaemonService:
         if (record.state, Event.ABORTED) not in TABLE:
             raise UsageError(f"cannot abort: the update is in the state {record.state.value}")
         self._made.brake.abort(record.id, reason)
-        self._spawn(self._lead(lambda: self._made.leader.abort(record.id, reason)))
+        self._work.spawn(self._lead(lambda: self._made.leader.abort(record.id, reason)))
 
     async def commit(self) -> None:
         """Keep the update on trial."""
         self._require_trial("commit")
-        self._spawn(self._lead(self._made.leader.commit))
+        self._work.spawn(self._lead(self._made.leader.commit))
 
     async def rollback(self) -> None:
         """Undo the update that is not permanent yet."""
         self._require_trial("roll back")
-        self._spawn(self._lead(self._made.leader.rollback))
+        self._work.spawn(self._lead(self._made.leader.rollback))
 
     def _require(self, update_id: str, verb: str, *, hint: str | None = None) -> Record:
         record = self._record
@@ -480,13 +439,13 @@ class DaemonService:
         """Begin a login."""
         if self._schedule is None:
             return False
-        self._spawn(self._login())
+        self._work.spawn(self._login())
         return True
 
     async def _login(self) -> None:
         told = self._tokens.told
         try:
-            await self._run(self._made.leader.login)
+            await self._work.run(self._made.leader.login)
         except BistableError as e:
             log.info("%s", e.what)
         if told == self._tokens.told:
@@ -511,13 +470,3 @@ async def _tolerant(work: Coroutine[Any, Any, None]) -> None:
         await work
     except BistableError as e:
         log.info("%s", e.what)
-
-
-async def _quietly(work: Coroutine[Any, Any, None]) -> None:
-    """Have a fault of the program in the log, and the service go on."""
-    try:
-        await work
-    except asyncio.CancelledError:
-        raise
-    except Exception:
-        log.exception("internal error; please report it")
