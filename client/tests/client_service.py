@@ -330,7 +330,12 @@ identity-programs = ["{self.place}/identity"]
 def _waits(service: DaemonService) -> bool:
     """Whether nothing is done or about to be done."""
     timer = service._work._timer
-    return not service._leading and (timer is None or timer.when() > service._loop.time() + 1)
+    return not leads(service) and (timer is None or timer.when() > service._loop.time() + 1)
+
+
+def leads(service: DaemonService) -> bool:
+    """Whether something is done with the update."""
+    return service._course._leading > 0
 
 
 class Running:

@@ -16,6 +16,7 @@ from client_service import (
     Stations,
     control_map,
     everywhere,
+    leads,
     status_of,
     steps,
     until,
@@ -23,7 +24,7 @@ from client_service import (
 from test_daemon_updates import SUCCESS, begun_held, check_statuses, ending_of
 
 from bistable.client.bus.ports import Held
-from bistable.client.daemon.service import BUSY_PATIENCE, RETURN_PATIENCE, STORE_PATIENCE
+from bistable.client.daemon.course import BUSY_PATIENCE, RETURN_PATIENCE, STORE_PATIENCE
 from bistable.client.deployment.locks import leading_alone
 from bistable.client.machine import State
 from bistable.client.maps import KEEP_KEY
@@ -392,7 +393,7 @@ def test_a_command_at_the_device_keeps_the_service_waiting_and_not_more(stations
     with leading_alone(station.data):
         count = len(running.views)
         running.run(running.service.proceed("", Point.INSTALL, force=True))
-        until(lambda: running.do(lambda service: not service._leading))
+        until(lambda: running.do(lambda service: not leads(service)))
         assert station.state() is State.PAUSED_INSTALL
         assert len(running.views) >= count
     running.put_forward(BUSY_PATIENCE)
@@ -406,7 +407,7 @@ def test_an_abort_that_found_a_command_at_work_does_not_come_by_surprise(station
     assert running is not None
     with leading_alone(station.data):
         running.run(running.service.abort("", "somebody said so"))
-        until(lambda: running.do(lambda service: not service._leading))
+        until(lambda: running.do(lambda service: not leads(service)))
     running.put_forward(BUSY_PATIENCE)
     assert station.until_over() == "aborted"
     assert station.calls() == ending_of(Point.INSTALL)
@@ -419,7 +420,7 @@ def test_a_store_that_cannot_be_written_is_tried_again(stations: Stations) -> No
     assert running is not None
     with Store.open(station.data) as store, store.transaction():
         running.run(running.service.proceed("", Point.INSTALL, force=True))
-        until(lambda: running.do(lambda service: not service._leading and service._work._timer is not None))
+        until(lambda: running.do(lambda service: not leads(service) and service._work._timer is not None))
     running.put_forward(STORE_PATIENCE)
     assert station.until_over() == "success"
 
