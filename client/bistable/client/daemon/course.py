@@ -141,12 +141,9 @@ class Course:
         else:
             self._again(REBOOT_PATIENCE, self._leader.recover)
 
-    def _again(self, seconds: float | None, act: Callable[[], Stand]) -> None:
-        """Do something later; with None only when something changes."""
-        if seconds is None:
-            self._work.clear_timer()
-        else:
-            self._work.set_timer(seconds, lambda: self._work.spawn(self.lead(act)))
+    def _again(self, seconds: float, act: Callable[[], Stand]) -> None:
+        """Do something with the update later."""
+        self._work.plan(seconds, lambda: self.lead(act))
 
     # --- the update waits
 
@@ -165,14 +162,15 @@ class Course:
         """Plan the next look at a paused update."""
         if self._just_started:
             # Nobody knows for how long the service was gone, and what the server has said since.
-            self._work.set_timer(0.0, lambda: self._work.spawn(self._refresh()))
+            self._work.plan(0.0, self._refresh)
         elif self._changed:
             # While the worker looked at it.
             self._reconsider()
         elif (wait := self._next_look()) is not None:
-            self._work.set_timer(wait, lambda: self._work.spawn(self._refresh()))
+            self._work.plan(wait, self._refresh)
         else:
-            self._again(None, self._leader.reconsider)
+            # Nothing changes by itself.
+            self._work.plan_nothing()
 
     def _next_look(self) -> float | None:
         """Return the seconds until something about who holds an update changes by itself, or the server is asked."""
@@ -246,8 +244,7 @@ class Course:
         """Plan the next question to the server; only an idle device asks."""
         if self._schedule is None:
             return
-        due = self._schedule.next_at - self._clock()
-        self._work.set_timer(max(0.0, due), lambda: self._work.spawn(self._ask()))
+        self._work.plan(max(0.0, self._schedule.next_at - self._clock()), self._ask)
         self._viewer.show(next_check=self._schedule.poll_at)
 
     async def _ask(self) -> None:

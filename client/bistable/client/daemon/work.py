@@ -51,13 +51,13 @@ class Work:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def set_timer(self, seconds: float, then: Callable[[], None]) -> None:
-        """Do something later, in place of what was to be done later before."""
-        self.clear_timer()
+    def plan(self, seconds: float, then: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Do something later, in place of what was planned before."""
+        self.plan_nothing()
         if not self._closing:
-            self._timer = self._loop.call_later(seconds, then)
+            self._timer = self._loop.call_later(seconds, lambda: self.spawn(then()))
 
-    def clear_timer(self) -> None:
+    def plan_nothing(self) -> None:
         """Do nothing later."""
         if self._timer is not None:
             self._timer.cancel()
@@ -66,7 +66,7 @@ class Work:
     async def close(self, patience: float) -> bool:
         """Begin nothing more, and return whether what is at work ended within so many seconds."""
         self._closing = True
-        self.clear_timer()
+        self.plan_nothing()
         for thread in (self._worker, self._asker):
             thread.shutdown(wait=False, cancel_futures=True)
         at_work = [*self._tasks, *self._jobs]
