@@ -97,8 +97,7 @@ class Course:
             # It waited before the service started. A pause that begins later is held by whoever is there.
             self._all_back_at = self._clock() + RETURN_PATIENCE
         self.record = record
-        point = PAUSES.get(record.state)
-        self._viewer.show_record(record, () if point is None else self._holding.gates.holders(point, record))
+        self._viewer.show_record(record, self._holding.holders(record))
 
     async def _led(self, act: Callable[[], Stand]) -> Stand:
         # Who holds the update is asked in there; what changes later is looked at after it.

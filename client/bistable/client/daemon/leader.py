@@ -12,7 +12,7 @@ from bistable.client.daemon.fleet import Fleet, log_directory
 from bistable.client.deployment.device import Device
 from bistable.client.deployment.engine import Engine, Stand
 from bistable.client.deployment.first import LEGACY, UNKNOWN, heal, settle
-from bistable.client.deployment.gates import ManagedGates
+from bistable.client.deployment.gates import Holder, ManagedGates
 from bistable.client.deployment.keptmaps import KeptMaps
 from bistable.client.deployment.locks import leading_alone
 from bistable.client.deployment.pauses import KeptPauses
@@ -43,6 +43,11 @@ class Holding:
     gates: ManagedGates
     maps: KeptMaps
     pauses: KeptPauses
+
+    def holders(self, record: Record) -> Sequence[Holder]:
+        """Return who holds an update where it waits; nobody does if it does not wait."""
+        point = PAUSES.get(record.state)
+        return () if point is None else self.gates.holders(point, record)
 
 
 class _Gates:
@@ -192,7 +197,7 @@ class Leader:
         """
         if self._fleet is None:
             return None
-        words = [str(holder) for holder in self._holding.gates.holders(PAUSES[record.state], record)]
+        words = [str(holder) for holder in self._holding.holders(record)]
         try:
             self._fleet.reporter.still_held(record, words)
         except AbortedError as e:
@@ -344,10 +349,10 @@ class Leader:
         """See to what comes with a rest, or with the end, of an update."""
         record = stand.record
         if record is not None:
-            if (point := PAUSES.get(record.state)) is not None and self._fleet is not None and record.offered:
-                holders = self._holding.gates.holders(point, record)
+            if record.state in PAUSES and self._fleet is not None and record.offered:
+                words = [str(holder) for holder in self._holding.holders(record)]
                 try:
-                    self._fleet.reporter.held(record, [str(holder) for holder in holders])
+                    self._fleet.reporter.held(record, words)
                 except AbortedError as e:
                     return self._after(self._engine.abort(e.what.removeprefix(GO_ON)))
             return stand
