@@ -7,6 +7,7 @@ from typing import Final
 
 from bistable.artifact.errors import BistableError
 from bistable.client.bus.ports import SlotView
+from bistable.client.daemon.asker import Asker
 from bistable.client.daemon.inhibitors import Inhibitors
 from bistable.client.daemon.leader import Holding, Leader
 from bistable.client.daemon.schedule import Schedule
@@ -47,13 +48,15 @@ class Course:
         clock: Callable[[], float],
         *,
         leader: Leader,
+        asker: Asker,
         holding: Holding,
         inhibitors: Inhibitors,
         schedule: Schedule | None,
         look_at_device: Callable[[], tuple[tuple[SlotView, ...], str]],
     ) -> None:
         self._work, self._viewer, self._clock = work, viewer, clock
-        self._leader, self._holding, self._inhibitors = leader, holding, inhibitors
+        self._leader, self._asker = leader, asker
+        self._holding, self._inhibitors = holding, inhibitors
         self._schedule, self._look_at_device = schedule, look_at_device
         self.record: Record | None = None
         """The update in progress."""
@@ -199,9 +202,11 @@ class Course:
             gone = None
             known = record.offered and maps.has_server_map(record.id)
             if known and (at_once or maps.refresh_due(record.id)):
-                gone = await self._work.run_aside(lambda: self._leader.ask_in_pause(record))
+                gone = await self._work.run_aside(lambda: self._asker.ask_in_pause(record))
             elif tell is not None and tell <= 0:
-                gone = await self._work.run_aside(lambda: self._leader.tell_in_pause(record))
+                gone = await self._work.run_aside(
+                    lambda: self._asker.tell_in_pause(record, self._holding.holders(record))
+                )
         except StoreError as e:
             log.warning("%s", e.what)
             self._again(STORE_PATIENCE, self._leader.reconsider)

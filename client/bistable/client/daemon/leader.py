@@ -2,11 +2,11 @@
 
 import logging
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from bistable.artifact.errors import BistableError
+from bistable.client.daemon.asker import GO_ON, Asker
 from bistable.client.daemon.brake import Brake
 from bistable.client.daemon.fleet import Fleet, log_directory
 from bistable.client.deployment.device import Device
@@ -18,11 +18,10 @@ from bistable.client.deployment.locks import leading_alone
 from bistable.client.deployment.pauses import KeptPauses
 from bistable.client.deployment.ports import Verdict
 from bistable.client.deployment.standalone import SilentReporter
-from bistable.client.errors import AbortedError, ClientError, NothingToDoError, StoreError
+from bistable.client.errors import AbortedError, ClientError, NothingToDoError
 from bistable.client.machine import PAUSES, Record, State
-from bistable.client.maps import parse_map
 from bistable.client.model import Mode, Point
-from bistable.client.server import DeploymentLog, GoneError, Offered, OfferError, WithdrawnError
+from bistable.client.server import DeploymentLog
 from bistable.client.store import Store
 from bistable.client.version import VERSION
 
@@ -30,10 +29,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 log = logging.getLogger(__name__)
-
-
-GO_ON: Final = "cannot go on: "
-"""How the reasons of an AbortedError begin, and how the engine begins them again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,14 +93,16 @@ class Leader:
         device: Device,
         store: Store,
         fleet: Fleet | None,
+        asker: Asker,
         holding: Holding,
         brake: Brake,
         *,
         on_record: Callable[[Record], None],
         on_substate: Callable[[str], None],
     ) -> None:
-        self._device, self._store, self._fleet, self._brake = device, store, fleet, brake
-        self._holding, self._on_record, self._on_substate = holding, on_record, on_substate
+        self._device, self._store, self._brake = device, store, brake
+        self._fleet, self._asker, self._holding = fleet, asker, holding
+        self._on_record, self._on_substate = on_record, on_substate
         self._log: DeploymentLog | None = None
         self._scripts = device.scripts(self._substate)
         self._idle = False
@@ -166,43 +163,13 @@ class Leader:
         self._holding.maps.tick()
         record = self._engine.current()
         if record is not None and record.offered and record.state in PAUSES:
-            known = self._holding.maps.has_server_map(record.id)
-            gone = self.ask_in_pause(record) if known else self.tell_in_pause(record)
+            if self._holding.maps.has_server_map(record.id):
+                gone = self._asker.ask_in_pause(record)
+            else:
+                gone = self._asker.tell_in_pause(record, self._holding.holders(record))
             if gone is not None:
                 return self.abort(record.id, gone)
         return self.reconsider()
-
-    def ask_in_pause(self, record: Record) -> str | None:
-        """Take what the server says now about a paused update; return why it must not go on, if the server says so.
-
-        It may be called in any thread.
-
-        Raises:
-            StoreError: the answer cannot be kept.
-        """
-        try:
-            self.ask_server(record.id)
-        except AbortedError as e:
-            return e.what.removeprefix(GO_ON)
-        except StoreError:
-            raise
-        except BistableError as e:
-            log.info("cannot ask the server about its control map: %s", e.what)
-        return None
-
-    def tell_in_pause(self, record: Record) -> str | None:
-        """Tell a server without maps that the update still waits; return why it must not, if the server says so.
-
-        Such a server has no other way to say it. It may be called in any thread.
-        """
-        if self._fleet is None:
-            return None
-        words = [str(holder) for holder in self._holding.holders(record)]
-        try:
-            self._fleet.reporter.still_held(record, words)
-        except AbortedError as e:
-            return e.what.removeprefix(GO_ON)
-        return None
 
     def proceed(self, update: str, point: Point, *, force: bool) -> Stand:
         """Let an update go on that waits at a point."""
@@ -254,7 +221,8 @@ class Leader:
             self._holding.maps.tick()
             self._fleet.reporter.send_outstanding()
             with self._synced():
-                offered = self._offer(self._fleet)
+                provides = {**self._store.provides(), "device_type": self._device.device_type() or UNKNOWN}
+                offered = self._asker.offered(provides)
             if offered is None:
                 self._rest()
                 return Stand(record=None)
@@ -287,53 +255,7 @@ class Leader:
             raise ClientError("cannot log in: no server is configured", hint="set server.urls")
         self._fleet.authenticator.login()
 
-    def ask_server(self, deployment: str) -> None:
-        """Take what the server says now about who holds a deployment.
-
-        Raises:
-            AbortedError: there is no such deployment any more.
-            ServerError: the server cannot be asked, or its map makes no sense.
-        """
-        if self._fleet is None:
-            return
-        try:
-            text = self._fleet.deployments.control_map(deployment)
-        except GoneError as e:
-            raise AbortedError("cannot go on: the server has no such deployment any more") from e
-        self._holding.maps.set_server(deployment, None if text is None else parse_map(text, required_id=deployment))
-
     # --- parts of it
-
-    def _offer(self, fleet: Fleet) -> Offered | None:
-        provides = {**self._store.provides(), "device_type": self._device.device_type() or UNKNOWN}
-        try:
-            offered = fleet.deployments.next(provides)
-        except WithdrawnError as e:
-            log.info("%s", e.what)
-            return None
-        except OfferError as e:
-            self._refuse(fleet, e.deployment, e)
-            return None
-        if offered is None:
-            return None
-        if any(report.deployment == offered.id for report in fleet.reporter.outstanding()):
-            # It is done; the server just does not know yet.
-            return None
-        try:
-            control_map = (
-                None if offered.control_map is None else parse_map(offered.control_map, required_id=offered.id)
-            )
-        except ClientError as e:
-            self._refuse(fleet, offered.id, e)
-            return None
-        self._holding.maps.set_server(offered.id, control_map)
-        return offered
-
-    def _refuse(self, fleet: Fleet, deployment: str | None, error: ClientError) -> None:
-        log.info("%s", error.what)
-        if deployment is not None:
-            with suppress(BistableError):
-                fleet.deployments.status(deployment, "failure", error.what)
 
     def _require(self, update: str) -> Record:
         record = self._engine.current()

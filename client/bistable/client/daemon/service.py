@@ -12,6 +12,7 @@ from bistable.client.bus.failures import NotHeldError
 from bistable.client.bus.ports import Held, View
 from bistable.client.config import Loaded
 from bistable.client.daemon.answers import Tokens, describe_ended, describe_maps, describe_token
+from bistable.client.daemon.asker import Asker
 from bistable.client.daemon.brake import Brake
 from bistable.client.daemon.course import Course
 from bistable.client.daemon.inhibitors import Inhibitors
@@ -38,6 +39,7 @@ class Made:
     device: Device
     store: Store
     leader: Leader
+    asker: Asker
     holding: Holding
     inhibitors: Inhibitors
     brake: Brake
@@ -64,6 +66,7 @@ class DaemonService:
             self._viewer,
             self._clock,
             leader=made.leader,
+            asker=made.asker,
             holding=made.holding,
             inhibitors=made.inhibitors,
             schedule=made.schedule,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from bistable.client.config import Loaded
+from bistable.client.daemon.asker import Asker
 from bistable.client.daemon.brake import Brake
 from bistable.client.daemon.fleet import Fleet, make_fleet
 from bistable.client.daemon.inhibitors import Inhibitors
@@ -58,6 +59,7 @@ class Wired:
     """What is made for either way to run."""
 
     leader: Leader
+    asker: Asker
     holding: Holding
     inhibitors: Inhibitors
     fleet: Fleet | None
@@ -95,12 +97,13 @@ def wire(
     pauses = KeptPauses(values)
     inhibitors = Inhibitors(clock, listener.changed)
     fleet = make_fleet(device, values, listener.logged_in, lasting=lasting)
-    asker = _Asker()
-    gates = ManagedGates(maps, pauses, inhibitors, ask_server=asker)
+    asker = Asker(fleet, maps)
+    gates = ManagedGates(maps, pauses, inhibitors, ask_server=asker.ask)
     holding = Holding(gates=gates, maps=maps, pauses=pauses)
-    leader = Leader(device, store, fleet, holding, brake, on_record=listener.entered, on_substate=listener.substate)
-    asker.leader = leader
-    return Wired(leader=leader, holding=holding, inhibitors=inhibitors, fleet=fleet)
+    leader = Leader(
+        device, store, fleet, asker, holding, brake, on_record=listener.entered, on_substate=listener.substate
+    )
+    return Wired(leader=leader, asker=asker, holding=holding, inhibitors=inhibitors, fleet=fleet)
 
 
 def make(
@@ -122,22 +125,13 @@ def make(
         device=device,
         store=values,
         leader=wired.leader,
+        asker=wired.asker,
         holding=wired.holding,
         inhibitors=wired.inhibitors,
         brake=brake,
         schedule=None if fleet is None else _schedule(device, clock()),
         standing=lambda: Standing() if fleet is None else fleet.authenticator.standing,
     )
-
-
-class _Asker:
-    """Asks the server, once there is somebody who can: gates and leader need each other."""
-
-    leader: Leader | None = None
-
-    def __call__(self, deployment: str) -> None:
-        assert self.leader is not None
-        self.leader.ask_server(deployment)
 
 
 def _schedule(device: Device, now: float) -> Schedule:
