@@ -56,7 +56,8 @@ ENVIRONMENT_SIZE: Final = 0x40000
 
 UBOOT_ENVIRONMENT: Final = """\
 bootdelay=-2
-bootcmd=pci enum; virtio scan; load virtio 0:1 ${{scriptaddr}} /boot.scr; source ${{scriptaddr}}; reset
+bootcmd=pci enum; virtio scan; part list virtio 0 -bootable marked; run script; reset
+script=load virtio 0:${{marked}} ${{scriptaddr}} /boot.scr && source ${{scriptaddr}}
 scriptaddr=0x40200000
 kernel_addr_r=0x40400000
 ramdisk_addr_r=0x44000000
@@ -65,8 +66,8 @@ fdt_addr_r=0x40000000
 fdt_high={high}
 initrd_high={high}
 """
-"""As the built-in one, as far as a boot script cares, without the two seconds in which somebody could press a key and
-without the search for something to boot."""
+"""As the built-in one, as far as a boot script cares, without the two seconds in which somebody could press a key; and of
+the search for something to boot only the step that finds it, on the partition with the mark."""
 
 _OVMF: Final = Path("/usr/share/OVMF")
 _AAVMF: Final = Path("/usr/share/AAVMF")
