@@ -66,7 +66,7 @@ fdt_addr_r=0x40000000
 fdt_high={high}
 initrd_high={high}
 """
-"""As the built-in one, as far as a boot script cares, without the two seconds in which somebody could press a key; and of
+"""As the built-in one, as far as a boot script cares, without the two seconds in which somebody could press a key; of
 the search for something to boot only the step that finds it, on the partition with the mark."""
 
 _OVMF: Final = Path("/usr/share/OVMF")
