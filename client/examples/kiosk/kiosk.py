@@ -9,6 +9,7 @@ import asyncio
 import json
 import logging
 import os
+import pwd
 import signal
 import sys
 from collections.abc import Coroutine, Iterator, Mapping, Sequence
@@ -35,11 +36,16 @@ PASSING: Final = {
 }
 """Point -> states in which an update is on its way through it. In all others, this point is held."""
 
-OPERATOR: Final = "an operator:"
-"""How the service calls who asked for a pause, which for the commit is this program."""
-
 AGAIN: Final = 1.0
 """Seconds until a bus, or a hold, that was not to be had is tried again."""
+
+
+def own_user() -> str:
+    """Return how the service calls who asked for a pause, if it was this program."""
+    try:
+        return f"user {pwd.getpwuid(os.geteuid()).pw_name}"
+    except KeyError:
+        return f"user {os.geteuid()}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -301,7 +307,7 @@ class Kiosk:
         """Return who else holds the update where it waits."""
         update, found = self._properties.get("UpdateId"), []
         for words in self._properties.get("HeldBy", []):
-            asked_by_us = words.startswith(OPERATOR) and self._memory.kept.paused == update
+            asked_by_us = words.startswith(f"{own_user()}:") and self._memory.kept.paused == update
             if not words.startswith(f"{WHO}:") and not asked_by_us:
                 found.append(words)
         return found
