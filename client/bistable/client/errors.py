@@ -125,3 +125,8 @@ class AbortedError(ClientError):
     """Somebody said that the update must not go on."""
 
     code = "aborted"
+
+    @property
+    def reason(self) -> str:
+        """Why it must not: the message without "cannot go on", which whoever passes it on says again."""
+        return self.what.removeprefix("cannot go on: ")

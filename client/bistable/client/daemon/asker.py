@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Final
 
 from bistable.artifact.errors import BistableError
 from bistable.client.daemon.fleet import Fleet
@@ -15,9 +14,6 @@ from bistable.client.maps import parse_map
 from bistable.client.server import GoneError, Offered, OfferError, WithdrawnError
 
 log = logging.getLogger(__name__)
-
-GO_ON: Final = "cannot go on: "
-"""How the reasons of an AbortedError begin, and how the engine begins them again."""
 
 
 class Asker:
@@ -87,7 +83,7 @@ class Asker:
         try:
             self.ask(record.id)
         except AbortedError as e:
-            return e.what.removeprefix(GO_ON)
+            return e.reason
         except StoreError:
             raise
         except BistableError as e:
@@ -104,7 +100,7 @@ class Asker:
         try:
             self._fleet.reporter.still_held(record, [str(holder) for holder in holders])
         except AbortedError as e:
-            return e.what.removeprefix(GO_ON)
+            return e.reason
         return None
 
 

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from bistable.client.daemon.asker import GO_ON, Asker
+from bistable.client.daemon.asker import Asker
 from bistable.client.daemon.brake import Brake
 from bistable.client.daemon.fleet import Fleet, log_directory
 from bistable.client.deployment.device import Device
@@ -276,7 +276,7 @@ class Leader:
                 try:
                     self._fleet.reporter.held(record, words)
                 except AbortedError as e:
-                    return self._after(self._engine.abort(e.what.removeprefix(GO_ON)))
+                    return self._after(self._engine.abort(e.reason))
             return stand
         if stand.last is not None:
             self._holding.maps.end_deployment(stand.last.id)

@@ -114,8 +114,7 @@ class ManagedGates:
         try:
             self._ask_server(record.id)
         except AbortedError as e:
-            # Whoever refuses says the rest of it.
-            return e.what.removeprefix("cannot go on: ")
+            return e.reason
         except StoreError:
             raise
         except BistableError as e:
