@@ -2,11 +2,12 @@
 
 import time
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
 from bistable.client.errors import ClientError, ProgramError
-from bistable.client.system import LinuxSystem
+from bistable.client.system import LinuxSystem, new_name
 
 
 def recorder(folder: Path, name: str) -> Path:
@@ -18,6 +19,12 @@ def recorder(folder: Path, name: str) -> Path:
 
 def test_the_boot_is_that_of_the_kernel() -> None:
     assert LinuxSystem().boot_id() == Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+def test_a_new_name_is_a_random_uuid() -> None:
+    names = {new_name() for _ in range(8)}
+    assert len(names) == 8
+    assert all(UUID(name).version == 4 and str(UUID(name)) == name for name in names)
 
 
 def test_a_kernel_that_does_not_tell_its_boot_is_an_error(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Final, Protocol
 from bistable.client.errors import ClientError
 
 BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
+NEW_UUID: Final = Path("/proc/sys/kernel/random/uuid")
 SYSTEMD_RUNS: Final = Path("/run/systemd/system")
 """Exists exactly while systemd is the first process. sd_booted(3)"""
 
@@ -22,6 +23,12 @@ _MAGIC: Final = (0xFEE1DEAD, 672274793)
 _LONGEST_BOOT_ID: Final = 100
 _REBOOT_SECONDS: Final = 120.0
 """Asking for a reboot returns at once; systemd may first have to finish starting something."""
+
+
+def new_name() -> str:
+    """Return a name that nothing else has, a UUID: that of an update which nobody gave one."""
+    # The module `uuid` would do, and load modules for names of other kinds with each command.
+    return NEW_UUID.read_text("ascii").strip()
 
 
 class System(Protocol):

@@ -2,7 +2,6 @@
 
 import os
 import re
-import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
@@ -17,6 +16,7 @@ from bistable.client.bus.properties import GETTERS, VERSION, text
 from bistable.client.bus.served import Answer
 from bistable.client.errors import UsageError
 from bistable.client.model import Point
+from bistable.client.system import new_name
 from bistable.client.version import VERSION as CLIENT_VERSION
 
 NEEDS: Final[Mapping[str, Kind | None]] = {
@@ -116,7 +116,7 @@ class UpdatesObject:
                 hint="it is of letters, digits and ._:- and has at most 64",
             )
         stops = [_point(one) for one in _option(options, "stops", "as", [])]
-        return Answer(body=[await self._service.install(where, job or str(uuid.uuid4()), stops)])
+        return Answer(body=[await self._service.install(where, job or new_name(), stops)])
 
     async def _pause(self, caller: Caller, points: Sequence[str], update_id: str) -> Answer:
         await self._service.pause(_points(points), _identifier(update_id), who=caller.shown)

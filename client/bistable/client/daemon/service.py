@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import uuid
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -27,6 +26,7 @@ from bistable.client.machine import ON_TRIAL, PAUSES, TABLE, Event, Record, Stat
 from bistable.client.model import Point
 from bistable.client.server import Standing
 from bistable.client.store import Store
+from bistable.client.system import new_name
 
 log = logging.getLogger(__name__)
 
@@ -132,7 +132,7 @@ class DaemonService:
 
     async def install(self, where: str, job: str, stops: Sequence[Point]) -> str:
         """Begin an update; return its id at once."""
-        name = job or str(uuid.uuid4())
+        name = job or new_name()
         if job and any(ended.id == job for ended in self._made.store.history()):
             # Whoever asks again did not hear that it was begun; by now it is over.
             return job

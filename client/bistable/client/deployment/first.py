@@ -4,7 +4,6 @@ It is done once, when the store is new; what it finds becomes the store's in one
 """
 
 import logging
-import uuid
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -18,6 +17,7 @@ from bistable.client.errors import StoreDamagedError, StoreError
 from bistable.client.machine import Record, State, decode_record, encode_record
 from bistable.client.model import RebootNeed, SlotName
 from bistable.client.store import Store, put_aside
+from bistable.client.system import new_name
 
 log = logging.getLogger(__name__)
 
@@ -163,7 +163,7 @@ def _taken_over(device: Device, flight: "object", told: list[str]) -> Record | N
     origin, target = _slots(device, committed=committed)
     told.append(f"took over the update {flight.offer.name}, which another client began")
     record = Record(
-        id=flight.deployment_id or str(uuid.uuid4()),
+        id=flight.deployment_id or new_name(),
         mode=flight.mode,
         state=state,
         where=flight.url or "another client",

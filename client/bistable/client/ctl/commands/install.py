@@ -1,12 +1,12 @@
 """bistablectl install."""
 
 import argparse
-import uuid
 
 from bistable.client.ctl.outcome import show_stand
 from bistable.client.ctl.session import leading
 from bistable.client.deployment.standalone import STOPS
 from bistable.client.model import Mode
+from bistable.client.system import new_name
 
 DESCRIPTION = """Install an artifact.
 
@@ -35,5 +35,5 @@ def run(options: argparse.Namespace) -> int:
     with leading(options) as led:
         led.engine.recover()
         led.heal()
-        stand = led.engine.begin(options.where, name=str(uuid.uuid4()), mode=Mode.STANDALONE, stops=stops)
+        stand = led.engine.begin(options.where, name=new_name(), mode=Mode.STANDALONE, stops=stops)
         return show_stand(stand, led, options)
