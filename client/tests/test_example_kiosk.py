@@ -3,7 +3,7 @@
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -207,13 +207,13 @@ class Page:
     def until(self, *words: str) -> None:
         """Wait until all of these can be read."""
         from selenium.common.exceptions import TimeoutException
-        from selenium.webdriver.support.wait import WebDriverWait
 
         def shown(driver: Any) -> bool:
-            return all(word in driver.find_element("tag name", "body").text for word in words)
+            text = driver.find_element("tag name", "body").text
+            return all(word in text for word in words)
 
         try:
-            WebDriverWait(self.driver, PATIENCE, poll_frequency=0.05).until(shown)
+            self._wait(shown)
         except TimeoutException:
             said = self.driver.find_element("tag name", "body").text
             raise AssertionError(f"{words} cannot be read, but {said!r}") from None
@@ -221,8 +221,21 @@ class Page:
     def press(self, words: str) -> None:
         """Press the button with these words, once it is there."""
         self.until(words)
-        (button,) = [one for one in self.driver.find_elements("tag name", "button") if one.text == words]
-        button.click()
+
+        def pressed(driver: Any) -> bool:
+            (button,) = [one for one in driver.find_elements("tag name", "button") if one.text == words]
+            button.click()
+            return True
+
+        self._wait(pressed)
+
+    def _wait(self, until: Callable[[Any], bool]) -> None:
+        from selenium.common.exceptions import StaleElementReferenceException
+        from selenium.webdriver.support.wait import WebDriverWait
+
+        # The page may load itself anew, or draw its buttons anew, between finding something and looking at it.
+        anew = [StaleElementReferenceException]
+        WebDriverWait(self.driver, PATIENCE, poll_frequency=0.05, ignored_exceptions=anew).until(until)
 
 
 def test_a_person_clicks_from_enable_to_keep_and_goes_back_from_another(rig: Rig, kiosk: Kiosk, tmp_path: Path) -> None:
