@@ -11,7 +11,7 @@ from typing import BinaryIO
 import pytest
 
 from bistable.artifact import MachineError
-from bistable.artifact.files import WRITE_OUT, replacing, write_all
+from bistable.artifact.files import WRITE_OUT, rename, replacing, write_all
 from bistable.artifact.rewrite.existing import copy_range
 
 MIB = 1 << 20
@@ -70,6 +70,17 @@ def test_a_file_is_synced_under_its_name_too_as_fat_needs_it(tmp_path: Path, mon
             file.write(content)
         assert synced[0] != str(place)
         assert synced[1:] == [str(place), str(tmp_path)]
+
+
+def test_a_renamed_file_is_synced_under_its_new_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[str] = []
+    monkeypatch.setattr(os, "fsync", lambda number: synced.append(str(Path(f"/proc/self/fd/{number}").readlink())))
+    old, new = tmp_path / "bistable-b+3.conf", tmp_path / "bistable-b.conf"
+    old.write_bytes(b"title b")
+    new.write_bytes(b"what was there")
+    rename(old, new)
+    assert synced == [str(new), str(tmp_path)]
+    assert (new.read_bytes(), old.exists()) == (b"title b", False)
 
 
 # --- copying

@@ -70,15 +70,42 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
             if not hidden.exists():
                 _give_name(file, hidden)
             _keep_mode(real, file)
-            hidden.replace(real)
-            # FAT gives the new name a size of 0, and the real one is written with the file, not with the directory.
-            os.fsync(file.fileno())
-        _sync_directory(real.parent)
+            _rename(file, hidden, real)
     except OSError as e:
         raise MachineError(f"cannot write {path}: {e.strerror or e}") from e
     finally:
         with suppress(OSError):
             hidden.unlink(missing_ok=True)
+
+
+def rename(path: Path, new: Path) -> None:
+    """Give a file another name in its directory, durably, in place of whatever has that name.
+
+    Raises:
+        OSError: it cannot be renamed or synced.
+    """
+    with path.open("rb") as file:
+        _rename(file, path, new)
+
+
+def _rename(file: BinaryIO, path: Path, new: Path) -> None:
+    path.replace(new)
+    # FAT gives the new name a size of 0, and the real one is written with the file, not with the directory.
+    os.fsync(file.fileno())
+    sync_directory(new.parent)
+
+
+def sync_directory(path: Path) -> None:
+    """Make the names in a directory durable.
+
+    Raises:
+        OSError: it cannot be opened or synced.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _real_place(path: Path) -> Path:
@@ -121,11 +148,3 @@ def _keep_mode(old: Path, new: BinaryIO) -> None:
     """A replaced file keeps its permissions."""
     with suppress(FileNotFoundError):
         os.fchmod(new.fileno(), old.stat().st_mode & 0o777)
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

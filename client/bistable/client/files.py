@@ -1,12 +1,11 @@
 """Durable and bounded files: the one door for what must survive a power cut."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from bistable.artifact.files import replacing
+from bistable.artifact.files import rename, replacing, sync_directory
 from bistable.client.errors import ClientError
 
 __all__ = ["make_directory", "open_locked", "read_limited", "rename", "replacing", "sync_directory"]
@@ -24,32 +23,6 @@ def read_limited(path: Path, limit: int) -> bytes:
     if len(data) > limit:
         raise ClientError(f"cannot read {path}: it has more than {limit} bytes")
     return data
-
-
-def sync_directory(path: Path) -> None:
-    """Make the names in a directory durable.
-
-    Raises:
-        OSError: it cannot be opened or synced.
-    """
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def rename(path: Path, new: Path) -> None:
-    """Give a file another name in its directory, durably, in place of whatever has that name.
-
-    Raises:
-        OSError: it cannot be renamed or synced.
-    """
-    with path.open("rb") as file:
-        path.replace(new)
-        # FAT gives the new name a size of 0, and the real one is written with the file, not with the directory.
-        os.fsync(file.fileno())
-    sync_directory(new.parent)
 
 
 def make_directory(path: Path) -> None:
