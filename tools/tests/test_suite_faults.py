@@ -4,7 +4,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from suite_boards import Shelf, run_on
+from suite_boards import run_on
+from suite_clients import Shelf
 
 from bistable.artifact.errors import MachineError
 from bistable.tools.board.model import Board, Flow
