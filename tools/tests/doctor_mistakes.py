@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from board_samples import DISK, UBI, VENDOR
 from doctor_devices import CONF, Device
@@ -26,7 +27,8 @@ class Mistake:
     change: str
 
 
-def error(
+def mistake(
+    level: Level,
     text: str,
     spoil: Callable[[Device], object],
     what: str,
@@ -35,21 +37,11 @@ def error(
     found: str | None = None,
     expected: str | None = None,
 ) -> Mistake:
-    return Mistake(text=text, spoil=spoil, level=Level.ERROR, what=what, found=found, expected=expected, change=change)
+    return Mistake(text=text, spoil=spoil, level=level, what=what, found=found, expected=expected, change=change)
 
 
-def warning(
-    text: str,
-    spoil: Callable[[Device], object],
-    what: str,
-    *,
-    change: str,
-    found: str | None = None,
-    expected: str | None = None,
-) -> Mistake:
-    return Mistake(
-        text=text, spoil=spoil, level=Level.WARNING, what=what, found=found, expected=expected, change=change
-    )
+error = partial(mistake, Level.ERROR)
+warning = partial(mistake, Level.WARNING)
 
 
 def each(*spoils: Callable[[Device], object]) -> Callable[[Device], None]:
