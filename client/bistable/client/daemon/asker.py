@@ -8,7 +8,7 @@ from bistable.artifact.errors import BistableError
 from bistable.client.daemon.fleet import Fleet
 from bistable.client.deployment.gates import Holder
 from bistable.client.deployment.keptmaps import KeptMaps
-from bistable.client.errors import AbortedError, ClientError, StoreError
+from bistable.client.errors import AbortedError, ClientError
 from bistable.client.machine import Record
 from bistable.client.maps import parse_map
 from bistable.client.server import GoneError, Offered, OfferError, WithdrawnError
@@ -73,22 +73,6 @@ class Asker:
         except GoneError as e:
             raise AbortedError("cannot go on: the server has no such deployment any more") from e
         self._maps.set_server(deployment, None if text is None else parse_map(text, required_id=deployment))
-
-    def ask_in_pause(self, record: Record) -> str | None:
-        """Take what the server says now about a paused update; return why it must not go on, if the server says so.
-
-        Raises:
-            StoreError: the answer cannot be kept.
-        """
-        try:
-            self.ask(record.id)
-        except AbortedError as e:
-            return e.reason
-        except StoreError:
-            raise
-        except BistableError as e:
-            log.info("cannot ask the server about its control map: %s", e.what)
-        return None
 
     def tell_in_pause(self, record: Record, holders: Sequence[Holder]) -> str | None:
         """Tell a server without maps that the update still waits; return why it must not, if the server says so.

@@ -202,7 +202,7 @@ class Course:
             gone = None
             known = record.offered and maps.has_server_map(record.id)
             if known and (at_once or maps.refresh_due(record.id)):
-                gone = await self._work.run_aside(lambda: self._asker.ask_in_pause(record))
+                gone = await self._work.run_aside(lambda: self._holding.gates.ask(record.id))
             elif tell is not None and tell <= 0:
                 gone = await self._work.run_aside(
                     lambda: self._asker.tell_in_pause(record, self._holding.holders(record))

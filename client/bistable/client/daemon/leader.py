@@ -164,7 +164,7 @@ class Leader:
         record = self._engine.current()
         if record is not None and record.offered and record.state in PAUSES:
             if self._holding.maps.has_server_map(record.id):
-                gone = self._asker.ask_in_pause(record)
+                gone = self._holding.gates.ask(record.id)
             else:
                 gone = self._asker.tell_in_pause(record, self._holding.holders(record))
             if gone is not None:

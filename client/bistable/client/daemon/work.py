@@ -20,7 +20,7 @@ class Work:
         self._loop = loop
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="leader")
         # A paused update asks a server that may take minutes to fail, and must hear everybody else in the meantime.
-        self._asker = ThreadPoolExecutor(1, thread_name_prefix="asker")
+        self._aside = ThreadPoolExecutor(1, thread_name_prefix="aside")
         self._timer: asyncio.TimerHandle | None = None
         self._closing = False
         self._tasks: set[asyncio.Task[None]] = set()
@@ -32,7 +32,7 @@ class Work:
 
     async def run_aside(self, work: Callable[[], T]) -> T:
         """Have a second thread do something, which the worker thread need not wait for."""
-        return await self._run(self._asker, work)
+        return await self._run(self._aside, work)
 
     async def _run(self, thread: ThreadPoolExecutor, work: Callable[[], T]) -> T:
         if self._closing:
@@ -67,7 +67,7 @@ class Work:
         """Begin nothing more, and return whether what is at work ended within so many seconds."""
         self._closing = True
         self.plan_nothing()
-        for thread in (self._worker, self._asker):
+        for thread in (self._worker, self._aside):
             thread.shutdown(wait=False, cancel_futures=True)
         at_work = [*self._tasks, *self._jobs]
         if not at_work:

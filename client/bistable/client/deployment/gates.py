@@ -85,7 +85,7 @@ class ManagedGates:
             StoreError: what the answer changes cannot be kept.
         """
         if record.state in GATES:
-            if (gone := self._ask(point, record)) is not None:
+            if (gone := self._ask_at(point, record)) is not None:
                 return Refuse(reason=gone)
             if point in record.passes:
                 # It was opened by hand: what was asked for before that is done with, what comes later is not.
@@ -103,16 +103,16 @@ class ManagedGates:
         """Return who holds, or would hold, an update at a point, for showing it; asks nobody and changes nothing."""
         return (*self._others(point, record), *_holding(self._maps.look(_question(point, record))))
 
-    def _ask(self, point: Point, record: Record) -> str | None:
-        """Bring the server's map up to date; return why the update must not go on, if the server says so."""
-        # Maps have no say before a download, and the deployment was offered just now.
-        if point is Point.DOWNLOAD or not self._maps.has_server_map(record.id):
-            return None
-        if (standing := self._maps.standing(_question(point, record))) and standing.action is Action.CONTINUE:
-            # A pause has just ended with this answer. A map that pauses once, sent anew now, would begin it again.
-            return None
+    def ask(self, deployment: str) -> str | None:
+        """Bring the server's map up to date; return why the update must not go on, if the server says so.
+
+        It may be called in any thread.
+
+        Raises:
+            StoreError: the answer cannot be kept.
+        """
         try:
-            self._ask_server(record.id)
+            self._ask_server(deployment)
         except AbortedError as e:
             return e.reason
         except StoreError:
@@ -120,6 +120,16 @@ class ManagedGates:
         except BistableError as e:
             log.info("cannot ask the server whether the update may go on: %s", e.what)
         return None
+
+    def _ask_at(self, point: Point, record: Record) -> str | None:
+        """Do that where the answer counts."""
+        # Maps have no say before a download, and the deployment was offered just now.
+        if point is Point.DOWNLOAD or not self._maps.has_server_map(record.id):
+            return None
+        if (standing := self._maps.standing(_question(point, record))) and standing.action is Action.CONTINUE:
+            # A pause has just ended with this answer. A map that pauses once, sent anew now, would begin it again.
+            return None
+        return self.ask(record.id)
 
     def _others(self, point: Point, record: Record) -> tuple[Holder, ...]:
         if point in record.forced:
