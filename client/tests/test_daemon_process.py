@@ -24,7 +24,7 @@ from client_service import (
     steps,
     until,
 )
-from test_daemon_updates import SUCCESS, check_statuses
+from client_service_updates import SUCCESS, check_statuses
 
 from bistable.client.boot.simulated import boot, read_device
 from bistable.client.bus import names

@@ -21,7 +21,7 @@ from client_service import (
     steps,
     until,
 )
-from test_daemon_updates import SUCCESS, begun_held, check_statuses, ending_of
+from client_service_updates import SUCCESS, begun_held, check_statuses, ending_of
 
 from bistable.client.bus.ports import Held
 from bistable.client.daemon.course import BUSY_PATIENCE, RETURN_PATIENCE, STORE_PATIENCE
