@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from client_boot import PAIR, RESETS, A, B, Device
-from client_boot_firmware import EfiDevice, RaspberryDevice, SystemdBootDevice
+from client_boot_efi import EfiDevice
+from client_boot_firmware import RaspberryDevice, SystemdBootDevice
 from client_boot_grub import GrubDevice, GrubMenderDevice
 from client_boot_uboot import UBootDevice
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from client_boot import MENDER_FACTORY, SLOTS_FACTORY, A, B, Device, MemoryStore, MenderScript, SlotsScript
 from client_boot_devices import reboot_simulated
-from client_boot_firmware import EfiDevice, RaspberryDevice, SystemdBootDevice
+from client_boot_efi import EfiDevice
+from client_boot_firmware import RaspberryDevice, SystemdBootDevice
 from client_boot_grub import GrubDevice
 from hypothesis import given, settings
 from hypothesis import strategies as st

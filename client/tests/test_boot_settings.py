@@ -8,7 +8,8 @@ from typing import cast
 import pytest
 from client_boot import PAIR, SLOTS_FACTORY
 from client_boot import Device as Rig
-from client_boot_firmware import EfiDevice, RaspberryDevice
+from client_boot_efi import EfiDevice
+from client_boot_firmware import RaspberryDevice
 from client_boot_grub import GrubDevice, GrubFile, GrubFolders
 
 from bistable.client.boot import BOOTLOADERS, Bootloader
