@@ -5,7 +5,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from client_differences import DAEMON_DIFFERENCES, explained
+from client_differences import explained
+from client_differences_service import DAEMON_DIFFERENCES
 from client_pair import DOWN, KILL, SCENARIOS, OurDaemon, Seen, TheirDaemon, differences, play
 from client_peer import MARKS, require_namespaces
 from client_service import VALID

@@ -4,7 +4,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from client_differences import DIFFERENCES, PAGE, explained, page
+from client_differences import PAGE, explained, page
+from client_differences_command import DIFFERENCES
 from client_peer import MARKS, Ours, Peer, require_namespaces
 from client_scenarios import SCENARIOS, both, differences, play
 
