@@ -14,7 +14,7 @@ WIDTH: Final = 100
 INTRODUCTION: Final = """\
 # Configuration
 
-<!-- Written by bistable.client.config.reference from the declarations in settings.py. -->
+<!-- Written by bistable.client.config.reference from the declarations in its settings. -->
 
 The client reads, the later over the earlier:
 
