@@ -8,6 +8,11 @@ from bistable.client.bus.ports import Held
 from bistable.client.machine import State
 from bistable.client.model import Point
 
+LIFE = 2 * POLL
+"""Seconds that a control map lives, if nothing else is set."""
+
+DAY = 86_400.0
+
 
 def let_go(station: Station, point: Point) -> None:
     deployment = station.servers[0].deployment

@@ -1,8 +1,5 @@
 """An update of the service is aborted, by whomever, while it is held or at work: only what was done is undone."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 from client_answers import refusing
 from client_service import POLL, Running, Station, Stations, control_map, status_of, steps
@@ -10,12 +7,6 @@ from client_service_updates import BACK, BACK_AGAIN, FAILED, MAPPED, SUCCESS, be
 
 from bistable.client.errors import UsageError
 from bistable.client.model import Point
-
-
-@pytest.fixture
-def stations(tmp_path: Path) -> Iterator[Stations]:
-    with Stations(tmp_path) as made:
-        yield made
 
 
 def over_dbus(station: Station, _: Point) -> None:

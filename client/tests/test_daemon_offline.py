@@ -1,27 +1,16 @@
 """The server is gone, refuses or says nothing: what waits, waits on; what was done is told later, or to another one."""
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from client_answers import dropping, page, refusing, slow
 from client_server import FakeServer
 from client_service import POLL, Stations, control_map, status_of, steps
-from client_service_time import let_go, pass_time, pass_time_until
+from client_service_time import DAY, LIFE, let_go, pass_time, pass_time_until
 from client_service_updates import MAPPED, SUCCESS, begun_held, check_statuses
 
 from bistable.client.model import Point
-
-LIFE = 2 * POLL
-DAY = 86_400.0
-
-
-@pytest.fixture
-def stations(tmp_path: Path) -> Iterator[Stations]:
-    with Stations(tmp_path) as made:
-        yield made
 
 
 def taken_back(server: FakeServer) -> None:

@@ -1,20 +1,11 @@
 """Whoever holds an update of the service has it wait at each point, and lets it go on."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 from client_service import APPLICATION, PAUSE_STATUS, Stations, everywhere, steps
 from client_service_updates import HOLDERS, MAPPED, SUCCESS, UNTIL, begun_held, by_application, check_statuses
 
 from bistable.client.machine import State
 from bistable.client.model import Point
-
-
-@pytest.fixture
-def stations(tmp_path: Path) -> Iterator[Stations]:
-    with Stations(tmp_path) as made:
-        yield made
 
 
 @pytest.mark.parametrize("point", MAPPED)

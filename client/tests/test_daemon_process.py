@@ -39,12 +39,6 @@ PAUSED = {
 }
 
 
-@pytest.fixture
-def stations(tmp_path: Path) -> Iterator[Stations]:
-    with Stations(tmp_path) as made:
-        yield made
-
-
 class Process:
     """The service as a process of its own."""
 

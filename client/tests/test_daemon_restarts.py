@@ -1,8 +1,6 @@
 """The service, the device or the client itself is started anew: an update that waits, waits on, and goes on once."""
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from client_service import POLL, Stations, control_map, everywhere, steps, until
@@ -14,12 +12,6 @@ from bistable.client.machine import State
 from bistable.client.maps import KEEP_KEY
 from bistable.client.model import Point
 from bistable.client.store import Store
-
-
-@pytest.fixture
-def stations(tmp_path: Path) -> Iterator[Stations]:
-    with Stations(tmp_path) as made:
-        yield made
 
 
 @pytest.mark.parametrize("point", MAPPED)

@@ -1,14 +1,11 @@
 """Time passes at the device: clocks jump, what is limited ends, others are at work, and the inventory is sent."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
-import pytest
 from client_server import DEPLOYMENT, Deployment
 from client_service import POLL, STATE_KEYS, Stations, control_map, leads, until
-from client_service_time import held_by_an_application, pass_time
+from client_service_time import DAY, LIFE, held_by_an_application, pass_time
 from client_service_updates import MAPPED, begun_held, ending_of
 
 from bistable.client.daemon.course import BUSY_PATIENCE, STORE_PATIENCE
@@ -16,16 +13,6 @@ from bistable.client.deployment.locks import leading_alone
 from bistable.client.machine import State
 from bistable.client.model import Point
 from bistable.client.store import Store
-
-LIFE = 2 * POLL
-DAY = 86_400.0
-
-
-@pytest.fixture
-def stations(tmp_path: Path) -> Iterator[Stations]:
-    with Stations(tmp_path) as made:
-        yield made
-
 
 # --- clocks
 

@@ -1,7 +1,5 @@
 """The service leads a deployment: it is done and told step by step, or undone where it fails."""
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,12 +11,6 @@ from bistable.client.bus.failures import NotHeldError
 from bistable.client.errors import BusyError, NothingToDoError, UsageError
 from bistable.client.machine import PAUSES, State
 from bistable.client.model import Point
-
-
-@pytest.fixture
-def stations(tmp_path: Path) -> Iterator[Stations]:
-    with Stations(tmp_path) as made:
-        yield made
 
 
 def test_a_deployment_is_done_and_told_step_by_step(stations: Stations) -> None:
