@@ -370,6 +370,18 @@ def test_labgrid_is_told_by_capitals_what_it_cannot_know() -> None:
     assert main["resources"]["NetworkPowerPort"]["host"].startswith("CHANGE")
 
 
+def test_a_board_that_qemu_has_too_can_be_led_in_either_way() -> None:
+    both = texts(replace(board(samples.QEMU), steps=("Write the image to it: `dd if=IMAGE of=/dev/sdX`.",)))
+    bench, machine = (yaml.safe_load(both[f"rendered/{name}"]) for name in ("labgrid.yaml", "labgrid-qemu.yaml"))
+    assert "NetworkPowerDriver" in bench["targets"]["main"]["drivers"]
+    assert "QEMUDriver" in machine["targets"]["main"]["drivers"]
+    assert "--image disk.img --report report" in both["README.md"]
+    assert "--image disk.img --serial /dev/ttyUSB0" in both["README.md"]
+    only = texts(board(samples.QEMU))
+    assert "rendered/labgrid-qemu.yaml" not in only
+    assert "--serial" not in only["README.md"]
+
+
 def test_labgrid_gets_the_machine_without_its_properties_which_come_besides() -> None:
     of = board(samples.QEMU)
     assert of.qemu is not None

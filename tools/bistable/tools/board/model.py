@@ -226,3 +226,8 @@ class Board:
     """What is cited -> its address."""
     text: BuildText = field(repr=False, compare=False)
     """The document, to say in which line something stands."""
+
+    @property
+    def on_bench(self) -> bool:
+        """Whether there is hardware of it, which is flashed; otherwise it is a machine of QEMU only."""
+        return bool(self.steps) or self.qemu is None

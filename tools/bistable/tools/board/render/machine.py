@@ -9,6 +9,9 @@ from bistable.tools.board.model import Board, Qemu
 from bistable.tools.board.render.templates import rendered
 
 LABGRID: Final = PurePosixPath("labgrid.yaml")
+LABGRID_QEMU: Final = PurePosixPath("labgrid-qemu.yaml")
+"""The machine in QEMU, beside the board."""
+
 SCRIPT: Final = PurePosixPath("qemu.sh")
 
 _PCI: Final = "pci"
@@ -16,12 +19,12 @@ _PCI: Final = "pci"
 
 def machine_files(board: Board) -> dict[PurePosixPath, bytes]:
     """Return path -> content of the files."""
-    if board.qemu is None:
-        return {LABGRID: rendered("labgrid-board.yaml", {"board": board})}
-    return {
-        LABGRID: rendered("labgrid-qemu.yaml", _for_labgrid(board, board.qemu)),
-        SCRIPT: rendered("qemu.sh", _for_script(board, board.qemu)),
-    }
+    files = {LABGRID: rendered("labgrid-board.yaml", {"board": board})} if board.on_bench else {}
+    if board.qemu is not None:
+        name = LABGRID_QEMU if board.on_bench else LABGRID
+        files[name] = rendered("labgrid-qemu.yaml", _for_labgrid(board, board.qemu))
+        files[SCRIPT] = rendered("qemu.sh", _for_script(board, board.qemu))
+    return files
 
 
 def _for_script(board: Board, qemu: Qemu) -> dict[str, object]:

@@ -62,6 +62,7 @@ _MEANINGS: Final[Mapping[str, str]] = {
     "kas": "the whole build, for kas",
     "conf.d": "settings of the client, for `/etc/bistable/conf.d`",
     "labgrid.yaml": "the board for labgrid",
+    "labgrid-qemu.yaml": "the machine in QEMU for labgrid",
     "qemu.sh": "starts it in QEMU",
     "boot": "for the partition `boot`",
     "boot-a": "for the partition `boot-a`",
